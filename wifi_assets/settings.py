@@ -1,0 +1,55 @@
+"""Every setting of wifi_assets: its name, its default, its environment variable.
+
+Here belongs whatever a user may set. Not here: constants that a rule or a measurement fixed; they
+stand beside the code that uses them.
+"""
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The settings, read from ``WIFI_…`` environment variables and a ``.env`` file.
+
+    A sink whose URL is None is not in the asset graph. URLs may hold a password, so they are
+    ``SecretStr``: their text appears in no log, no metadata and no error.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="WIFI_", env_file=".env", extra="ignore", frozen=True)
+
+    kafka_bootstrap: str = Field("127.0.0.1:9092", description="host:port of one or more brokers, comma separated")
+    kafka_topic: str = Field("pcap", description="topic of decoded frames, one frame a message")
+    kafka_config: dict[str, Any] = Field(
+        default_factory=dict,
+        repr=False,
+        description='any librdkafka setting as JSON, e.g. {"security.protocol": "SASL_SSL", "sasl.password": "…"}',
+    )
+    kafka_group: str = Field("wifi_assets", description="consumer group; only shows lag, progress is in the lake")
+
+    lake: str = Field("data/lake", description="folder or object-store URL of the Delta tables")
+    lake_options: dict[str, str] = Field(
+        default_factory=dict, repr=False, description="object-store options as JSON (keys, region, endpoint)"
+    )
+    first_day: date = Field(date(2020, 1, 1), description="first day partition (UTC); older frames are quarantined")
+    batch: int = Field(200_000, ge=1, description="messages of one drain commit")
+    ssid_encoding: Annotated[str, Field(pattern="^(auto|hex|text)$")] = Field(
+        "auto", description="how wlan_ssid is written: hex (tshark 3 and later), text (tshark 2), auto tells by the subtype"
+    )
+
+    devices_path: Path | None = Field(
+        None, description="folder or file with ace.device and ace.user as mongoexport or mongodump wrote them"
+    )
+    mongo_url: SecretStr | None = Field(None, description="mongodb://… of the UniFi controller's database")
+
+    sql_url: SecretStr | None = Field(None, description="SQLAlchemy URL, postgresql+psycopg://… or sqlite:///…")
+    elasticsearch_url: SecretStr | None = Field(None, description="http(s)://user:password@host:9200")
+    elasticsearch_api_key: SecretStr | None = Field(None, description="API key, instead of user and password")
+    elasticsearch_ca: Path | None = Field(None, description="PEM file of the CA that signed the server's certificate")
+    neo4j_url: SecretStr | None = Field(None, description="neo4j://host:7687, bolt://…, neo4j+s://…")
+    neo4j_user: str = Field("neo4j", description="user name")
+    neo4j_password: SecretStr | None = Field(None, description="password")
+    neo4j_ca: Path | None = Field(None, description="PEM file of the CA that signed the server's certificate")
