@@ -1,0 +1,49 @@
+"""Fixtures for all tests: the real servers, one of each a session, started when a test first asks.
+
+A machine that cannot start one skips the tests that need it and says why; with WIFI_TESTS_NO_SKIP=1
+(as ``.ci/run`` sets) that is a failure instead.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from wifi_assets_tests.services import Server, Unavailable
+
+
+def start_or_skip(server: Server, *arguments: str) -> Server:
+    """Start a server, or skip the test with the reason (fail where skips are forbidden)."""
+    try:
+        return server.start(*arguments)
+    except Unavailable as reason:
+        if os.environ.get("WIFI_TESTS_NO_SKIP") == "1":
+            raise
+        pytest.skip(str(reason))
+
+
+def _session_server(name: str) -> object:
+    @pytest.fixture(scope="session", name=name)
+    def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+        server = Server(name, tmp_path_factory.mktemp(name) / "data")
+        yield start_or_skip(server)
+        server.stop()
+
+    return serve
+
+
+kafka = _session_server("kafka")
+mongo = _session_server("mongo")
+postgres = _session_server("postgres")
+elasticsearch = _session_server("elasticsearch")
+neo4j = _session_server("neo4j")
+
+
+@pytest.fixture(scope="session")
+def captures() -> Path:
+    """The folder of real captures, where WIFI_TESTS_CAPTURES or a neighbouring folder has it."""
+    for folder in (os.environ.get("WIFI_TESTS_CAPTURES"), Path(__file__).parents[2] / "shared" / "captures"):
+        if folder and Path(folder).is_dir():
+            return Path(folder)
+    pytest.skip("no folder of real captures: set WIFI_TESTS_CAPTURES")
