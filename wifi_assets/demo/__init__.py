@@ -1,0 +1,1 @@
+"""A household that never existed: its frames, its truth, and a broker to put them on."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from wifi_assets.demo import frame as ieee80211
-from wifi_assets.demo.frame import BROADCAST, DSSS_1, OFDM_6, OFDM_24, OFDM_54, Elements, Frame, VendorTag
+from wifi_assets.demo.frame import BROADCAST, DSSS_1, OFDM_6, OFDM_24, OFDM_54, Elements, Frame
 from wifi_assets.demo.household import (
     ACCESS_POINTS,
     COLLECTOR,
@@ -73,7 +73,9 @@ class Air:
 
     def __post_init__(self) -> None:
         if self.frames_per_hour < FEWEST_FRAMES_PER_HOUR:
-            raise ValueError(f"{self.frames_per_hour} frames an hour: at least {FEWEST_FRAMES_PER_HOUR} are needed")
+            raise ValueError(
+                f"{self.frames_per_hour} frames an hour: at least {FEWEST_FRAMES_PER_HOUR} are needed"
+            )
 
     def arrivals(self) -> Iterator[tuple[int, Frame]]:
         """(arrival in microseconds since 1970, frame), by arrival.
@@ -87,7 +89,9 @@ class Air:
         order = count()
         for hour in count(self.first_hour) if self.hours is None else range(self.first_hour, end // HOUR):  # type: ignore[operator]
             rng = random.Random(f"{self.seed}/{hour}")  # noqa: S311
-            for frame in sorted(_Hour(rng, hour, self.frames_per_hour).frames(), key=lambda frame: frame.time_us):
+            for frame in sorted(
+                _Hour(rng, hour, self.frames_per_hour).frames(), key=lambda frame: frame.time_us
+            ):
                 arrival = frame.time_us + _delay(rng)
                 if end is None or frame.time_us < end:
                     heapq.heappush(waiting, (arrival, next(order), frame))
@@ -139,7 +143,9 @@ class _Hour:
         """Probe requests that are there every day, since a truth rests on them."""
         start = self.hour * HOUR
         for minute in range(0, 60, 4):
-            yield from self._burst(ROBOT, _random_address(self.rng), start + minute * MINUTE + self._up_to(10), (6,))
+            yield from self._burst(
+                ROBOT, _random_address(self.rng), start + minute * MINUTE + self._up_to(10), (6,)
+            )
         if self.hour % 24 == 3:
             # Three addresses at the longest gap that still joins, a millisecond too much, two more.
             for moment in (300_000, 600_000, 900_000, 1_200_001, 1_500_001):
@@ -170,8 +176,16 @@ class _Hour:
             moment += self.rng.randrange(60_000, 120_000)
 
     def _probe(self, device: Device, address: str, moment: int, channel: int, ssid: bytes | None) -> Frame:
+        elements = Elements(ssid, device.tags)
         return self._management(
-            ieee80211.PROBE_REQUEST, BROADCAST, address, BROADCAST, moment, channel, device.signal_dbm, ssid, device.tags
+            ieee80211.PROBE_REQUEST,
+            BROADCAST,
+            address,
+            BROADCAST,
+            moment,
+            channel,
+            device.signal_dbm,
+            elements,
         )
 
     def _stranger(self) -> Device:
@@ -189,13 +203,12 @@ class _Hour:
         weights = [4 * len(one.stations) + (subtype == ieee80211.BEACON) for one in ACCESS_POINTS]
         access_point: AccessPoint = self.rng.choices(ACCESS_POINTS, weights)[0]
         home, channel, strength = access_point.bssid, access_point.channel, access_point.signal_dbm
+        elements = Elements(access_point.ssid, access_point.tags, access_point.country)
         if subtype == ieee80211.BEACON:
-            return self._management(subtype, BROADCAST, home, home, moment, channel, strength, access_point.ssid,
-                                    access_point.tags, access_point.country)  # fmt: skip
+            return self._management(subtype, BROADCAST, home, home, moment, channel, strength, elements)
         station = self.rng.choice(access_point.stations)
         if subtype == ieee80211.PROBE_RESPONSE:
-            return self._management(subtype, station, home, home, moment, channel, strength, access_point.ssid,
-                                    access_point.tags, access_point.country)  # fmt: skip
+            return self._management(subtype, station, home, home, moment, channel, strength, elements)
         downwards = self.rng.random() < 0.4 and subtype not in (ieee80211.NULL, ieee80211.AUTHENTICATION)
         receiver, transmitter = (station, home) if downwards else (home, station)
         signal = self._signal(strength if downwards else strength - 15)
@@ -207,16 +220,17 @@ class _Hour:
             return Frame(moment, subtype, channel, signal, OFDM_6, receiver, transmitter, home)
         if subtype == ieee80211.NULL:
             return Frame(moment, subtype, channel, signal, OFDM_24, receiver, transmitter, home)
-        beyond = self.rng.choice(("24:5a:4c:00:07:00", "33:33:00:00:00:fb" if not downwards else "24:5a:4c:00:07:0a"))
+        beyond = self.rng.choice(
+            ("24:5a:4c:00:07:00", "33:33:00:00:00:fb" if not downwards else "24:5a:4c:00:07:0a")
+        )
         return Frame(moment, subtype, channel, signal, OFDM_54, receiver, transmitter, beyond, downwards,
                      payload=self.rng.randrange(40, 1400))  # fmt: skip
 
     def _management(
-        self, subtype: int, receiver: str, transmitter: str, bssid: str, moment: int, channel: int, strength: int,
-        ssid: bytes | None, tags: tuple[VendorTag, ...], country: str | None = None,
+        self, subtype: int, receiver: str, transmitter: str, bssid: str, moment: int, channel: int,
+        strength: int, elements: Elements,
     ) -> Frame:  # fmt: skip
         rate = DSSS_1 if channel <= 14 else OFDM_6
-        elements = Elements(ssid, tags, country)
         signal = self._signal(strength)
         return Frame(moment, subtype, channel, signal, rate, receiver, transmitter, bssid, elements=elements)
 

@@ -159,7 +159,8 @@ class Frame:
         if self.kind == DATA:
             control |= 0x0200 if self.from_access_point else 0x0100
             control |= 0x4000 if self.payload else 0
-        assert self.transmitter is not None and self.third is not None  # noqa: S101
+        assert self.transmitter  # noqa: S101
+        assert self.third  # noqa: S101
         addresses = _octets(self.receiver) + _octets(self.transmitter) + _octets(self.third)
         sequence = (self.time_us // 1000 & 0xFFF) << 4
         return struct.pack("<HH", control, 44) + addresses + struct.pack("<H", sequence) + self._body()

@@ -50,7 +50,7 @@ HOSTILE_SSIDS = (
     "שלום 123".encode(),
     "\u202egnp.exe\u202c".encode(),
     "e\u0301 \u200b zero".encode(),
-    b"Bob's \"WLAN\"",
+    b'Bob\'s "WLAN"',
     b"`$(reboot)`",
     b'"></script><script>alert(1)//',
     b"'; DROP TABLE frames; --",
@@ -165,39 +165,42 @@ _AWAKE = frozenset(range(5, 23))
 _HOME_FROM_WORK = frozenset((0, 5, 6, 16, 17, 18, 19, 20, 21, 22, 23))
 
 NADIAS_PHONE = Device(
-    "Nadia's phone", "ae:31:7c:02:5d:10", (_SAMSUNG, _BROADCOM, _MICROSOFT), (WILDCARD, HOME), changes_address=True,
-    signal_dbm=-48, hours=_HOME_FROM_WORK,
+    "Nadia's phone", "ae:31:7c:02:5d:10", (_SAMSUNG, _BROADCOM, _MICROSOFT), (WILDCARD, HOME),
+    changes_address=True, signal_dbm=-48, hours=_HOME_FROM_WORK,
 )  # fmt: skip
 RESIDENTS = (
     NADIAS_PHONE,
     # Away on one day of three.
-    Device("Tom's iPhone", "d6:0b:44:9e:21:77", changes_address=True, signal_dbm=-52, hours=_HOME_FROM_WORK,
-           away=(3, 1)),
-    Device("Nadia's laptop", "94:b8:6d:1a:2b:3c", (_MICROSOFT,), (WILDCARD, HOME, HOTEL, TRAIN), signal_dbm=-45,
-           hours=_HOME_FROM_WORK),
+    Device("Tom's iPhone", "d6:0b:44:9e:21:77", changes_address=True, signal_dbm=-52,
+           hours=_HOME_FROM_WORK, away=(3, 1)),
+    Device("Nadia's laptop", "94:b8:6d:1a:2b:3c", (_MICROSOFT,), (WILDCARD, HOME, HOTEL, TRAIN),
+           signal_dbm=-45, hours=_HOME_FROM_WORK),
     Device("Kitchen speaker", "54:2a:1b:07:70:01", (_WMM,), (WILDCARD, HOME), signal_dbm=-60),
     Device("Doorbell", "24:0a:c4:d0:0b:e1", (), (HOME,), signal_dbm=-71),
     Device("Printer", "3c:52:82:99:00:42", (wps_tag('HP "Büro" 42'), _WMM), (WILDCARD, HOME), signal_dbm=-63),
-    Device("Mila's tablet", "f0:27:2d:5e:4d:3c", (_MEDIATEK,), (WILDCARD, HOME, CIRCUS, CAFE), signal_dbm=-57, hours=_AWAKE),
+    Device("Mila's tablet", "f0:27:2d:5e:4d:3c", (_MEDIATEK,), (WILDCARD, HOME, CIRCUS, CAFE),
+           signal_dbm=-57, hours=_AWAKE),
     Device("Weather station", "dc:a6:32:12:34:56", (), (WILDCARD, HOME), signal_dbm=-66),
     Device("Thermostat", "24:0a:c4:77:77:77", (), (HOME,), signal_dbm=-69),
 )  # fmt: skip
 GUESTS = (
-    Device("Grandma's phone", "28:6c:07:0a:0b:0c", (_QUALCOMM,), (WILDCARD, HOME_GUESTS, HOTEL), signal_dbm=-58,
-           hours=frozenset(range(13, 20)), away=(2, 0)),
-    Device("Mila's friend", "3c:a6:f6:fe:ed:01", (_APPLE, _BROADCOM), (WILDCARD, HOME_GUESTS, CIRCUS), signal_dbm=-61,
-           hours=frozenset(range(14, 18))),
-    Device("Plumber", "48:8e:ef:cd:b7:50", (_HUAWEI,), (WILDCARD, HOME_GUESTS,), signal_dbm=-64, hours=frozenset((9, 10, 11)),
-           away=(2, 1)),
+    Device("Grandma's phone", "28:6c:07:0a:0b:0c", (_QUALCOMM,), (WILDCARD, HOME_GUESTS, HOTEL),
+           signal_dbm=-58, hours=frozenset(range(13, 20)), away=(2, 0)),
+    Device("Mila's friend", "3c:a6:f6:fe:ed:01", (_APPLE, _BROADCOM), (WILDCARD, HOME_GUESTS, CIRCUS),
+           signal_dbm=-61, hours=frozenset(range(14, 18))),
+    Device("Plumber", "48:8e:ef:cd:b7:50", (_HUAWEI,), (WILDCARD, HOME_GUESTS), signal_dbm=-64,
+           hours=frozenset((9, 10, 11)), away=(2, 1)),
 )  # fmt: skip
 NEIGHBOURS = (
     # In the router's database, but with no oui: it is no row of the devices, and so unknown.
-    Device("Console", "98:b6:e9:00:ba:be", (), (WILDCARD, HOME, b"Nachbar 5G"), signal_dbm=-74, hours=frozenset(range(14, 22))),
+    Device("Console", "98:b6:e9:00:ba:be", (), (WILDCARD, HOME, b"Nachbar 5G"), signal_dbm=-74,
+           hours=frozenset(range(14, 22))),
     Device("Television next door", "a8:23:fe:31:41:59", (wps_tag("[TV] LG Wohnzimmer"),), (b"Nachbar 5G",),
            signal_dbm=-78),
-    Device("Laptop next door", "94:b8:6d:de:ad:01", (_MICROSOFT,), (WILDCARD, b"Nachbar 5G", HOTEL), signal_dbm=-80,
+    Device("Laptop next door", "94:b8:6d:de:ad:01", (_MICROSOFT,), (WILDCARD, b"Nachbar 5G", HOTEL),
+           signal_dbm=-80, hours=_AWAKE),
+    Device("Phone next door", None, (_MEDIATEK, _BROADCOM), changes_address=True, signal_dbm=-76,
            hours=_AWAKE),
-    Device("Phone next door", None, (_MEDIATEK, _BROADCOM), changes_address=True, signal_dbm=-76, hours=_AWAKE),
     # Asks without an SSID element: some drivers do.
     Device("Light bulb next door", "50:c7:bf:0f:0f:0f", (), (None,), signal_dbm=-83),
 )  # fmt: skip
@@ -215,7 +218,8 @@ HOME_ACCESS_POINT = AccessPoint(
 )
 ACCESS_POINTS = (
     HOME_ACCESS_POINT,
-    AccessPoint("26:5a:4c:00:07:02", HOME_GUESTS, 6, -40, "DE", tuple(guest.mac for guest in GUESTS if guest.mac)),
+    AccessPoint("26:5a:4c:00:07:02", HOME_GUESTS, 6, -40, "DE",
+                tuple(guest.mac for guest in GUESTS if guest.mac)),
     AccessPoint("3c:a6:2f:88:99:aa", b"Nachbar 5G", 1, -72, "DE", ("a8:23:fe:31:41:59", "94:b8:6d:de:ad:01"),
                 (_WMM, VendorTag(0x00037F, 1, b"\x01\x00\x00"))),
     AccessPoint("50:c7:bf:11:22:33", b"", 11, -81, None, ("50:c7:bf:0f:0f:0f",)),
@@ -224,7 +228,7 @@ ACCESS_POINTS = (
 
 
 def documents(last_seen: int) -> dict[str, list[dict[str, Any]]]:
-    """The controller's documents, by collection (``ace.device``, ``ace.user``), as of ``last_seen`` (epoch s).
+    """The controller's documents, by collection, as of ``last_seen`` (epoch seconds).
 
     Some addresses are upper case. There is gear of the maker's own among the users (oui ``Ubiquiti``), a
     user without oui, users with a name, a hostname, both and neither, and a user with two documents, of
@@ -239,7 +243,8 @@ def documents(last_seen: int) -> dict[str, list[dict[str, Any]]]:
         # A private address has no vendor: the controller writes an empty oui.
         {"mac": NADIAS_PHONE.mac, "name": "Nadia's phone", "hostname": "Galaxy-S21", "oui": ""},
         {"mac": "d6:0b:44:9e:21:77", "name": "Tom's iPhone", "oui": ""},
-        {"mac": "94:B8:6D:1A:2B:3C", "name": "Old laptop", "oui": "IntelCor", "last_seen": last_seen - 90_000_000},
+        {"mac": "94:B8:6D:1A:2B:3C", "name": "Old laptop", "oui": "IntelCor",
+         "last_seen": last_seen - 90_000_000},
         {"mac": "94:b8:6d:1a:2b:3c", "name": "Nadia's laptop", "hostname": "nadia-x1", "oui": "IntelCor"},
         {"mac": "54:2A:1B:07:70:01", "name": "Kitchen speaker", "hostname": "SonosZP", "oui": "SonosInc"},
         {"mac": "24:0a:c4:d0:0b:e1", "name": "Doorbell", "hostname": "", "oui": "Espressi"},
@@ -256,13 +261,14 @@ def documents(last_seen: int) -> dict[str, list[dict[str, Any]]]:
     )  # fmt: skip
     return {
         "ace.device": [
-            {"_id": {"$oid": f"5e7a{number:020x}"}, "mac": mac, "ip": ip, "name": name, "model": model, "type": kind,
-             "adopted": True, "last_seen": last_seen}
+            {"_id": {"$oid": f"5e7a{number:020x}"}, "mac": mac, "ip": ip, "name": name, "model": model,
+             "type": kind, "adopted": True, "last_seen": last_seen}
             for number, (mac, name, model, kind, ip) in enumerate(gear, 1)
         ],
         "ace.user": [
             {"_id": {"$oid": f"5e7b{number:020x}"}, "site_id": "5e7a", "is_guest": False, "is_wired": False,
-             "first_seen": last_seen - 100_000_000, "last_seen": last_seen, "last_ip": f"10.7.1.{number}"} | user
+             "first_seen": last_seen - 100_000_000, "last_seen": last_seen,
+             "last_ip": f"10.7.1.{number}"} | user
             for number, user in enumerate(users, 1)
         ],
     }  # fmt: skip

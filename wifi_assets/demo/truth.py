@@ -107,7 +107,8 @@ class Truth:
         first, last = self._spans.get(key, (frame.time_ms, frame.time_ms))
         self._spans[key] = (min(first, frame.time_ms), max(last, frame.time_ms))
         if frame.subtype == PROBE_REQUEST:
-            assert frame.source is not None and frame.elements is not None  # noqa: S101
+            assert frame.source  # noqa: S101
+            assert frame.elements  # noqa: S101
             self._probes.append(
                 Probe(frame.time_ms, frame.source, fingerprint(frame), frame.elements.ssid, frame.signal_dbm)
             )
