@@ -1,0 +1,250 @@
+"""Neo4j as a target: who looked for which network, as a graph.
+
+Here belongs how the lake's ``networks_looked_for`` gets into Neo4j and how far it has got there. Not
+here: how the server is reached and its errors are worded (``neo4j_server.py``), the questions one asks
+of the graph (``graph_queries.py``), or when the sink runs (``assets/sinks.py``).
+
+The graph is ``(:source {mac, mac_resolved, device_name, is_known})-[:LOOKED_FOR_SSID {probes, first_seen,
+last_seen}]->(:ssid {name})``. The database may hold other things. What we made is marked: our nodes
+have the label ``wifi_assets`` beside their own, our relationships the property ``wifi_assets: true``.
+A ``:source`` or ``:ssid`` that somebody else made is used and never deleted, and a node of ours stays
+for as long as a relationship, a label or a property of somebody else's is on it.
+"""
+
+from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import neo4j
+import neo4j.time
+import pyarrow as pa
+from pydantic import SecretStr
+
+from wifi_assets.graph_queries import QUERIES
+from wifi_assets.resources.change import Change, Progress, Written
+from wifi_assets.resources.neo4j_server import Neo4jServer
+from wifi_assets.schemas import TIME
+
+READ = neo4j.RoutingControl.READ
+#: Rows of one transaction. Commits cost less the fewer they are; 200,000 rows no longer fit a heap of 512 MB.
+TRANSACTION_ROWS = 10_000
+
+CONSTRAINTS = (
+    "CREATE CONSTRAINT IF NOT EXISTS FOR (s:source) REQUIRE s.mac IS UNIQUE",
+    "CREATE CONSTRAINT IF NOT EXISTS FOR (n:ssid) REQUIRE n.name IS UNIQUE",
+    "CREATE CONSTRAINT IF NOT EXISTS FOR (p:wifi_assets_progress) REQUIRE p.table IS UNIQUE",
+)
+
+_SOURCES = """
+UNWIND $sources AS row
+MERGE (s:source {mac: row[0]}) ON CREATE SET s:wifi_assets
+SET s.mac_resolved = row[1], s.device_name = row[2], s.is_known = row[3]
+"""
+# Times travel as microseconds: to pack one datetime takes the driver 27 µs, to make one the server 2.
+_TIME = """
+CASE WHEN row[{0}] IS NULL THEN NULL
+     ELSE datetime({{epochSeconds: 0}}) + duration({{microseconds: row[{0}]}}) END
+"""
+_EDGES = f"""
+UNWIND $networks AS network
+MERGE (n:ssid {{name: network[0]}}) ON CREATE SET n:wifi_assets
+WITH n, network
+UNWIND network[1] AS row
+MATCH (s:source {{mac: row[0]}})
+MERGE (s)-[r:LOOKED_FOR_SSID {{wifi_assets: true}}]->(n)
+SET r.probes = row[1], r.first_seen = {_TIME.format(2)}, r.last_seen = {_TIME.format(3)}
+REMOVE r.wifi_assets_stale
+"""
+
+_DELETE_EDGES = """
+UNWIND $keys AS key
+MATCH (:source {mac: key[0]})-[r:LOOKED_FOR_SSID {wifi_assets: true}]->(:ssid {name: key[1]})
+DELETE r
+"""
+_ALONE = "NOT EXISTS { (n)--() } AND size(labels(n)) = 2 AND all(key IN keys(n) WHERE key IN %s)"
+_SOURCE_ALONE = _ALONE % ["mac", "mac_resolved", "device_name", "is_known"]
+_SSID_ALONE = _ALONE % ["name"]
+_DELETE_SOURCES = f"""
+UNWIND $macs AS mac
+MATCH (n:source:wifi_assets {{mac: mac}}) WHERE {_SOURCE_ALONE}
+DELETE n
+"""
+_DELETE_SSIDS = f"""
+UNWIND $names AS name
+MATCH (n:ssid:wifi_assets {{name: name}}) WHERE {_SSID_ALONE}
+DELETE n
+"""
+
+_MARK_STALE = """
+MATCH ()-[r:LOOKED_FOR_SSID {wifi_assets: true}]->()
+CALL (r) { SET r.wifi_assets_stale = true } IN TRANSACTIONS OF 10000 ROWS
+"""
+_DELETE_STALE = """
+MATCH ()-[r:LOOKED_FOR_SSID {wifi_assets: true, wifi_assets_stale: true}]->()
+CALL (r) { DELETE r } IN TRANSACTIONS OF 10000 ROWS
+"""
+_DELETE_ALONE = f"""
+MATCH (n:wifi_assets) WHERE (n:source AND {_SOURCE_ALONE}) OR (n:ssid AND {_SSID_ALONE})
+CALL (n) {{ DELETE n }} IN TRANSACTIONS OF 10000 ROWS
+"""
+
+_READ_PROGRESS = "MATCH (p:wifi_assets_progress {table: $table}) RETURN p.table_id, p.version"
+_WRITE_PROGRESS = "MERGE (p:wifi_assets_progress {table: $table}) SET p.table_id = $id, p.version = $version"
+_FORGET_PROGRESS = "MATCH (p:wifi_assets_progress {table: $table}) REMOVE p.table_id, p.version"
+
+
+class Neo4jGraph:
+    """The device graph in one Neo4j database.
+
+    Args:
+        url: ``bolt://host:7687`` or ``neo4j://…``; with ``+s`` for TLS with a checked certificate, with
+            ``+ssc`` for TLS with any certificate.
+        user: User name.
+        password: Password; None for a server that asks for none.
+        ca: PEM file of the CA that signed the server's certificate, for ``+s``; None for the
+            system's CAs.
+
+    Raises:
+        SinkError: A setting is wrong. Nothing connects before the first call.
+    """
+
+    def __init__(self, url: SecretStr, user: str, password: SecretStr | None, ca: Path | None = None) -> None:
+        self._server = Neo4jServer(url, user, password, ca)
+
+    def progress(self, table: str) -> Progress | None:
+        """How far the graph has come in a lake table.
+
+        Args:
+            table: Lake table.
+
+        Returns:
+            What the last whole ``apply`` recorded; None when there was none.
+
+        Raises:
+            SinkError: The server is at fault.
+        """
+        with self._server.driver() as driver:
+            found = driver.execute_query(_READ_PROGRESS, table=table, routing_=READ).records
+        if not found or found[0]["p.version"] is None:
+            return None
+        return Progress(found[0]["p.table_id"], found[0]["p.version"])
+
+    def apply(self, change: Change) -> Written:
+        """Bring the graph to what ``change`` says.
+
+        Each transaction holds at most ``TRANSACTION_ROWS`` rows; the progress follows when all of
+        them are in. Repeating is harmless: the numbers on a relationship are totals, not increments.
+
+        Args:
+            change: A change of ``networks_looked_for``.
+
+        Returns:
+            Relationships written and deleted.
+
+        Raises:
+            SinkError: The server is at fault, or what is in it stands in the way. No progress is
+                recorded then.
+        """
+        written = Written()
+        table = change.table.name
+        with self._server.driver() as driver, driver.session() as session:
+            for constraint in CONSTRAINTS:
+                session.run(constraint).consume()
+            if change.full:
+                # Whatever happens from here on, only a whole full write ends in a progress.
+                session.execute_write(_run, _FORGET_PROGRESS, table=table)
+                session.run(_MARK_STALE).consume()
+            for rows in _by_ssid(change.upserts):
+                session.execute_write(_upsert, rows)
+                written.upserted += rows.num_rows
+            if change.full:
+                written.deleted += session.run(_DELETE_STALE).consume().counters.relationships_deleted
+                session.run(_DELETE_ALONE).consume()
+            for keys in _by_ssid(change.deletes.to_reader()):
+                written.deleted += session.execute_write(_delete, keys)
+            session.execute_write(
+                _run,
+                _WRITE_PROGRESS,
+                table=table,
+                id=change.progress.table_id,
+                version=change.progress.version,
+            )
+        return written
+
+    def ask(self, name: str) -> list[dict[str, Any]]:
+        """The answer to one of the ready queries.
+
+        Args:
+            name: A key of ``graph_queries.QUERIES``.
+
+        Returns:
+            One dict a row, in the query's order; times are aware datetimes.
+
+        Raises:
+            SinkError: The server is at fault.
+        """
+        with self._server.driver() as driver:
+            records = driver.execute_query(QUERIES[name].cypher, routing_=READ).records
+        return [{key: _native(value) for key, value in record.items()} for record in records]
+
+
+def _native(value: Any) -> Any:
+    return value.to_native() if isinstance(value, neo4j.time.DateTime) else value
+
+
+def _by_ssid(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
+    """Slices of at most ``TRANSACTION_ROWS`` rows; holds one slice and one incoming batch at a time.
+
+    Sorted by SSID, so that two writers lock the busy nodes in one order.
+    """
+    held: list[pa.RecordBatch] = []
+    count = 0
+    for batch in reader:
+        held.append(batch)
+        count += batch.num_rows
+        if count >= TRANSACTION_ROWS:
+            yield from _slices(pa.Table.from_batches(held))
+            held, count = [], 0
+    yield from _slices(pa.Table.from_batches(held, reader.schema))
+
+
+def _slices(rows: pa.Table) -> Iterator[pa.Table]:
+    rows = rows.sort_by([("ssid", "ascending"), ("source_address", "ascending")])
+    for start in range(0, rows.num_rows, TRANSACTION_ROWS):
+        yield rows.slice(start, TRANSACTION_ROWS)
+
+
+def _columns(rows: pa.Table, *names: str) -> Iterator[tuple[Any, ...]]:
+    return zip(*(rows[name].to_pylist() for name in names), strict=True)
+
+
+def _run(transaction: neo4j.ManagedTransaction, query: str, **parameters: Any) -> neo4j.ResultSummary:
+    return transaction.run(query, parameters).consume()
+
+
+def _upsert(transaction: neo4j.ManagedTransaction, rows: pa.Table) -> None:
+    # One source, one row: of rows that differ in its name, the latest heard tells.
+    by_time = rows.sort_by("last_seen")
+    sources = {
+        source[0]: list(source)
+        for source in _columns(
+            by_time, "source_address", "source_address_resolved", "source_device_name", "is_known_device"
+        )
+    }
+    for time in ("first_seen", "last_seen"):
+        place = rows.schema.get_field_index(time)
+        rows = rows.set_column(place, time, rows[time].cast(TIME).cast(pa.int64()))
+    edges = _columns(rows, "ssid", "source_address", "probes", "first_seen", "last_seen")
+    networks = [[ssid, [list(edge[1:]) for edge in group]] for ssid, group in groupby(edges, itemgetter(0))]
+    _run(transaction, _SOURCES, sources=list(sources.values()))
+    _run(transaction, _EDGES, networks=networks)
+
+
+def _delete(transaction: neo4j.ManagedTransaction, keys: pa.Table) -> int:
+    pairs = [list(pair) for pair in _columns(keys, "source_address", "ssid")]
+    deleted = _run(transaction, _DELETE_EDGES, keys=pairs).counters.relationships_deleted
+    _run(transaction, _DELETE_SOURCES, macs=list({mac for mac, _ in pairs}))
+    _run(transaction, _DELETE_SSIDS, names=list({name for _, name in pairs}))
+    return deleted
