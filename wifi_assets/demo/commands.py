@@ -80,7 +80,7 @@ def _settings() -> Settings:
     type=click.IntRange(FEWEST_FRAMES_PER_HOUR),
     default=1100,
     show_default=True,
-    help="On average. A home has some 100,000; an embedded broker holds the default for some 20 days.",
+    help="On average. A home has some 100,000; an embedded broker holds two weeks of the default.",
 )
 @click.option(
     "--truth",
@@ -93,7 +93,7 @@ def _settings() -> Settings:
     help="Write ace.device.json and ace.user.json into this folder, for WIFI_DEVICES_PATH.",
 )
 @click.option(
-    "--shape", type=click.Choice(list(Shape)), help="Of the messages.  [default: ek, as tshark 4 has it]"
+    "--shape", type=click.Choice([one.value for one in Shape]), help="Of the messages.  [default: ek]"
 )
 @click.option(
     "--partitions", type=click.IntRange(1), help=f"Of a topic that is made.  [default: {PARTITIONS}]"
@@ -107,7 +107,7 @@ def simulate(
     frames_per_hour: int,
     truth: Path | None,
     devices: Path | None,
-    shape: Shape | None,
+    shape: str | None,
     partitions: int | None,
     as_json: bool,
 ) -> None:
@@ -143,7 +143,7 @@ def simulate(
     since = time.monotonic()
     last_seen = int(end.timestamp())
     watched = Truth(documents(last_seen))
-    heard_as = Shape(shape or Shape.EK)
+    heard_as = Shape(shape or "ek")
     air = Air(seed, frames_per_hour, int(begin.timestamp()) // 3600, days * 24)
 
     def frames(advance: Callable[[int], None]) -> Iterator[Frame]:
@@ -216,6 +216,7 @@ def broker(as_json: bool) -> None:
 def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar on the terminal (stderr); yields the function that moves it to a number of frames."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=total)
         yield lambda number: bar.update(task, completed=number)

@@ -7,7 +7,7 @@ Here belongs the producer of the demo and the topic it needs. Not here: what a m
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka import Message as Delivered
@@ -15,6 +15,8 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 
 from wifi_assets.demo import broker
 from wifi_assets.demo.messages import Message
+
+Client = TypeVar("Client", AdminClient, Consumer, Producer)
 
 #: Partitions of a topic made here.
 DEFAULT_PARTITIONS = broker.PARTITIONS
@@ -59,7 +61,7 @@ class Topic:
             PublishError: No answer, no permission, another number of partitions, or a retention that
                 would delete the oldest message.
         """
-        admin = AdminClient(self._settings())
+        admin = self._client(AdminClient, {})
         try:
             cluster = admin.list_topics(timeout=_ANSWER_SECONDS)
         except KafkaException as error:
@@ -95,15 +97,15 @@ class Topic:
         Raises:
             PublishError: One was not delivered, or an embedded broker has already dropped some.
         """
-        producer = Producer(
+        producer = self._client(
+            Producer,
             {
                 "enable.idempotence": True,
                 # An embedded broker keeps 5 MiB of batches a partition as they are sent.
                 "compression.type": "zstd",
                 "linger.ms": 100,
                 "message.timeout.ms": _DELIVERY_SECONDS * 1000,
-            }
-            | self._settings()
+            },
         )
         delivered, failed = 0, list[KafkaError]()
 
@@ -145,12 +147,17 @@ class Topic:
         self._check_kept(producer)
         return delivered
 
-    def _settings(self) -> dict[str, Any]:
-        return {
+    def _client(self, kind: type[Client], settings: Mapping[str, Any]) -> Client:
+        ours = {
             "bootstrap.servers": self.bootstrap,
-            "log_level": 2,
+            "log_level": 2,  # what goes wrong is in the errors raised here
             "error_cb": lambda error: self._heard.append(error.str()),
-        } | dict(self.config)
+        }
+        try:
+            return kind(ours | dict(settings) | dict(self.config))
+        except (KafkaException, TypeError, ValueError) as error:
+            reason = error.args[0].str() if isinstance(error, KafkaException) else str(error)
+            raise PublishError(f"WIFI_KAFKA_CONFIG: {reason}") from error
 
     def _create(self, admin: AdminClient, partitions: int) -> None:
         made = admin.create_topics([NewTopic(self.name, partitions, config={"retention.ms": "-1"})])
@@ -179,7 +186,7 @@ class Topic:
         metadata = producer.list_topics(self.name, timeout=_ANSWER_SECONDS)
         if not broker.is_embedded(metadata):
             return
-        consumer = Consumer(self._settings() | {"group.id": "wifi_assets_simulate"})
+        consumer = self._client(Consumer, {"group.id": "wifi_assets_simulate"})
         try:
             for partition in metadata.topics[self.name].partitions:
                 low, _ = consumer.get_watermark_offsets(TopicPartition(self.name, partition), _ANSWER_SECONDS)
