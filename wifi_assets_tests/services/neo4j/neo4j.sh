@@ -64,6 +64,10 @@ server_pid() {
     echo "$pid"
 }
 
+listens() {
+    (exec 9<> "/dev/tcp/127.0.0.1/$port") 2> /dev/null
+}
+
 # Bolt's handshake: the magic number, then proposals (5.0 to 5.8); an answer is the version chosen.
 # A TLS-only server closes on plain bytes, so there openssl's handshake tells.
 answers() {
@@ -128,7 +132,7 @@ start() {
     need_java
     install
     if server_pid > /dev/null; then fail "already runs on $data"; fi
-    ! (exec 9<> "/dev/tcp/127.0.0.1/$port") 2> /dev/null || fail "port $port is taken"
+    if listens; then fail "port $port is taken"; fi
     configure
     set_password
     # shellcheck disable=SC2086  # a list of options
@@ -161,8 +165,9 @@ end_with() {
     pid=$(server_pid) || return 0
     kill "-$1" "$pid"
     local limit=$((SECONDS + 60))
-    # Not kill -0: a process that nobody has reaped yet still takes signals.
-    while server_pid > /dev/null; do
+    # Not kill -0: a process that nobody has reaped yet still takes signals. And a killed process has
+    # lost its command line a moment before its port.
+    while server_pid > /dev/null || listens; do
         ((SECONDS <= limit)) || fail "process $pid did not end within 60 s of SIG$1"
         sleep 0.1
     done
