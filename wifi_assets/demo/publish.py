@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka import Message as Delivered
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic, ResourceType
 
 from wifi_assets.demo import broker
 from wifi_assets.demo.messages import Message
@@ -22,6 +22,8 @@ Client = TypeVar("Client", AdminClient, Consumer, Producer)
 DEFAULT_PARTITIONS = broker.PARTITIONS
 _ANSWER_SECONDS = 10
 _DELIVERY_SECONDS = 30
+#: What waiting does not mend: a refused login, an unknown CA.
+_HOPELESS = (KafkaError._AUTHENTICATION, KafkaError._SSL)
 
 
 class PublishError(RuntimeError):
@@ -41,7 +43,7 @@ class Topic:
     bootstrap: str
     name: str
     config: Mapping[str, Any] = field(default_factory=dict)
-    _heard: list[str] = field(default_factory=list)
+    _heard: list[KafkaError] = field(default_factory=list)
 
     def prepare(self, oldest: datetime, partitions: int | None = None) -> int:
         """Make the topic if there is none, without retention by age, and see that old messages stay.
@@ -62,11 +64,7 @@ class Topic:
                 would delete the oldest message.
         """
         admin = self._client(AdminClient, {})
-        try:
-            cluster = admin.list_topics(timeout=_ANSWER_SECONDS)
-        except KafkaException as error:
-            admin.poll(0)
-            raise self._error("does not answer", error) from error
+        cluster = self._cluster(admin)
         # An embedded broker makes the topic when asked for it by name; it has no controller to ask.
         if broker.is_embedded(cluster):
             found = len(admin.list_topics(self.name, timeout=_ANSWER_SECONDS).topics[self.name].partitions)
@@ -148,16 +146,27 @@ class Topic:
         return delivered
 
     def _client(self, kind: type[Client], settings: Mapping[str, Any]) -> Client:
-        ours = {
+        ours: dict[str, Any] = {
             "bootstrap.servers": self.bootstrap,
             "log_level": 2,  # what goes wrong is in the errors raised here
-            "error_cb": lambda error: self._heard.append(error.str()),
+            "error_cb": self._heard.append,
         }
         try:
             return kind(ours | dict(settings) | dict(self.config))
         except (KafkaException, TypeError, ValueError) as error:
             reason = error.args[0].str() if isinstance(error, KafkaException) else str(error)
             raise PublishError(f"WIFI_KAFKA_CONFIG: {reason}") from error
+
+    def _cluster(self, admin: AdminClient) -> ClusterMetadata:
+        for second in range(1, _ANSWER_SECONDS + 1):
+            try:
+                return admin.list_topics(timeout=1)
+            except KafkaException as error:
+                admin.poll(0)
+                hopeless = any(one.code() in _HOPELESS for one in self._heard)
+                if hopeless or second == _ANSWER_SECONDS:
+                    raise self._error("no answer", error) from error
+        raise AssertionError("the last second returns or raises")
 
     def _create(self, admin: AdminClient, partitions: int) -> None:
         made = admin.create_topics([NewTopic(self.name, partitions, config={"retention.ms": "-1"})])
@@ -202,8 +211,8 @@ class Topic:
     def _error(self, what: str, error: KafkaException | KafkaError) -> PublishError:
         reason = error.args[0] if isinstance(error, KafkaException) else error
         # The cause of a refused login or certificate reaches only the error callback, and before the rest.
-        told = list(dict.fromkeys([*self._heard[:2], reason.str()]))
+        told = list(dict.fromkeys(one.str() for one in (*self._heard[:2], reason)))
         return PublishError(
-            f"Kafka at {self.bootstrap} {what}: {'; '.join(told)}; see WIFI_KAFKA_BOOTSTRAP and "
+            f"Kafka at {self.bootstrap}: {what}: {'; '.join(told)}; see WIFI_KAFKA_BOOTSTRAP and "
             "WIFI_KAFKA_CONFIG"
         )
