@@ -211,7 +211,7 @@ class Topic:
     def _error(self, what: str, error: KafkaException | KafkaError) -> PublishError:
         reason = error.args[0] if isinstance(error, KafkaException) else error
         # The cause of a refused login or certificate reaches only the error callback, and before the rest.
-        told = list(dict.fromkeys(one.str() for one in (*self._heard[:2], reason)))
+        told = list(dict.fromkeys(one.str() for one in (*self._heard[:1], reason)))
         return PublishError(
             f"Kafka at {self.bootstrap}: {what}: {'; '.join(told)}; see WIFI_KAFKA_BOOTSTRAP and "
             "WIFI_KAFKA_CONFIG"

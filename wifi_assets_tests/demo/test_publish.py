@@ -108,7 +108,7 @@ def test_what_an_embedded_broker_dropped_is_an_error() -> None:
 
 def test_no_broker_a_wrong_setting_and_a_message_too_large_are_one_sentence(real: str) -> None:
     port = free_port()
-    with pytest.raises(PublishError, match=f"Kafka at 127.0.0.1:{port} no answer: .*refused"):
+    with pytest.raises(PublishError, match=f"Kafka at 127.0.0.1:{port}: no answer: .*refused"):
         Topic(f"127.0.0.1:{port}", "pcap").prepare(YEARS_AGO)
     with pytest.raises(PublishError, match="WIFI_KAFKA_CONFIG: No such configuration property"):
         Topic(real, "pcap", {"sasl.pasword": "hunter2"}).prepare(YEARS_AGO)
