@@ -219,7 +219,7 @@ def _moment(fields: Any) -> float:
 
 
 def _printable(text: str) -> str:
-    r"""The text with control characters and undecodable bytes as ``\xNN``: no store takes NUL or halves of pairs."""
+    r"""The text with control characters and what is no UTF-8 as ``\xNN``: not every store takes them."""
     if text.isprintable():
         return text
     return "".join(_escaped(char) if unicodedata.category(char) in ("Cc", "Cs") else char for char in text)

@@ -14,21 +14,15 @@ from typing import Any
 
 import bson
 from bson import json_util
-from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.codec_options import DatetimeConversion
 from bson.errors import BSONError
 
 from wifi_assets.frames.devices import COLLECTIONS, Document, content_hash, devices_table
-from wifi_assets.resources.devices import DeviceSourceError, Snapshot
+from wifi_assets.resources.devices import BSON, DeviceSourceError, Snapshot
 
 _NAME = re.compile(r"(?:ace\.)?(device|user)\.(?:json|jsonl|bson)(?:\.gz)?")
 #: Where the tools put the files, below the folder that they were given.
 _FOLDERS = (".", "ace", "dump/ace")
-# A name that is no UTF-8 keeps its bytes, to be shown escaped; a time out of range stays a number.
-_BSON: CodecOptions = CodecOptions(
-    tz_aware=True,
-    unicode_decode_error_handler="surrogateescape",
-    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
-)
 _EXTENDED = json_util.JSONOptions(tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 
 
@@ -74,14 +68,14 @@ class DeviceFiles:
             collection = f"ace.{named[1]}"
             if collection in files:
                 raise DeviceSourceError(
-                    f"WIFI_DEVICES_PATH: {files[collection]} and {file} both hold {collection}; leave one of them"
+                    f"WIFI_DEVICES_PATH: {files[collection]} and {file} both hold {collection}; leave one"
                 )
             files[collection] = file
         if not files:
             raise DeviceSourceError(
-                f"WIFI_DEVICES_PATH: {self.path} is or holds no file of {' or '.join(COLLECTIONS)}; expected are "
-                "device.json or user.json as mongoexport writes them, or device.bson or user.bson as mongodump "
-                "does, also with .gz, also as ace.device.json"
+                f"WIFI_DEVICES_PATH: {self.path} is or holds no file of {' or '.join(COLLECTIONS)}; expected "
+                "are device.json or user.json as mongoexport writes them, or device.bson or user.bson as "
+                "mongodump does, also with .gz, also as ace.device.json"
             )
         return files
 
@@ -92,7 +86,7 @@ def _documents(file: Path) -> Iterator[object]:
         if file.suffix == ".gz":
             data = gzip.decompress(data)
         if ".bson" in file.suffixes:
-            yield from bson.decode_iter(data, _BSON)
+            yield from bson.decode_iter(data, BSON)
         else:
             # PowerShell's ">" writes UTF-16.
             yield from _json_documents(data.decode(json.detect_encoding(data)))

@@ -6,11 +6,20 @@ reads (``mongo.py``, ``device_files.py``) or what a row is (``frames/devices.py`
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cached_property
+from typing import Any, Protocol
 
 import pyarrow as pa
+from bson.codec_options import CodecOptions, DatetimeConversion
 
-from wifi_assets.frames.devices import COLLECTIONS, OLDER, ROW
+from wifi_assets.frames.devices import COLLECTIONS, OLDER, ROW, content_hash
+
+# A name that is no UTF-8 keeps its bytes, to be shown escaped; a time out of range stays a number.
+BSON: CodecOptions[dict[str, Any]] = CodecOptions(
+    tz_aware=True,
+    unicode_decode_error_handler="surrogateescape",
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+)
 
 
 class DeviceSourceError(RuntimeError):
@@ -32,6 +41,11 @@ class Snapshot:
     fates: Counter[tuple[str, str]]
     origin: str
     token: str
+
+    @cached_property
+    def content(self) -> str:
+        """Hash of the rows: another one, another row."""
+        return content_hash(self.table)
 
 
 class DeviceSource(Protocol):
@@ -86,7 +100,7 @@ def check_not_wiped(old: pa.Table, new: Snapshot, allow: bool) -> None:
             if source == collection and not fate.startswith("field: ")
         )
         raise DeviceSourceError(
-            f"{collection} of {new.origin} {f'gives no device ({refused})' if refused else 'is empty'}, but the "
-            f"table devices holds {before[collection]} from it: nothing was replaced; if that is right, "
+            f"{collection} of {new.origin} {f'gives no device ({refused})' if refused else 'is empty'}, but "
+            f"the table devices holds {before[collection]} from it: nothing was replaced; if that is right, "
             "materialise devices with allow_empty: true"
         )
