@@ -6,6 +6,7 @@ Here belongs the address, login, TLS and the errors. Not here: what is written o
 
 import re
 import ssl
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,10 +40,12 @@ class ElasticsearchServer:
         try:
             parts = urlsplit(url.get_secret_value())
             port = parts.port or 9200
-        except ValueError as error:
+        except ValueError:
+            # Its own words may quote what stands where a port should: a password with a bare slash.
             raise SinkError(
-                "WIFI_ELASTICSEARCH_URL is no URL, or its port is no number from 0 to 65535"
-            ) from error
+                "WIFI_ELASTICSEARCH_URL is no URL, or its port is no number from 0 to 65535; "
+                "in user and password write / as %2F, @ as %40, # as %23"
+            ) from None
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise SinkError("WIFI_ELASTICSEARCH_URL names no server; write http://host:9200 or https://…")
         if api_key is not None and parts.username is not None:
@@ -54,10 +57,14 @@ class ElasticsearchServer:
         self._login = "no login is set"
         self._options: dict[str, Any] = {"hosts": f"{parts.scheme}://{self.address}{parts.path.rstrip('/')}"}
         if api_key is not None:
+            if not re.fullmatch(r"[A-Za-z0-9+/=_-]+", api_key.get_secret_value()):
+                raise SinkError("WIFI_ELASTICSEARCH_API_KEY is no API key; give the base64 text of id:key")
             self._options["api_key"] = api_key.get_secret_value()
             self._login = "check WIFI_ELASTICSEARCH_API_KEY"
         elif parts.username is not None:
-            self._options["basic_auth"] = (unquote(parts.username), unquote(parts.password or ""))
+            # Encoded here, since the client takes ASCII only, and else quotes the password in its error.
+            login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            self._options["basic_auth"] = b64encode(login.encode()).decode()
             self._login = "check the user and password in WIFI_ELASTICSEARCH_URL"
         if parts.scheme == "https":
             try:
@@ -83,7 +90,12 @@ class ElasticsearchServer:
             SinkError: In place of each of the client's errors within the block.
         """
         try:
-            with elasticsearch.Elasticsearch(request_timeout=ANSWER_SECONDS, **self._options) as client:
+            with elasticsearch.Elasticsearch(
+                request_timeout=ANSWER_SECONDS,
+                # Not 429: the bulk helper waits before it sends again, the transport would not.
+                retry_on_status=(502, 503, 504),
+                **self._options,
+            ) as client:
                 client.options(request_timeout=GREETING_SECONDS, max_retries=0).info()
                 yield client
         except (elasticsearch.ApiError, elasticsearch.TransportError) as error:
