@@ -1,0 +1,279 @@
+"""Messages onto a Kafka topic, with every delivery checked.
+
+Here belong the producer, what must be true of the topic before the first message, and the sentences that
+name what is wrong with a broker. Not here: where messages come from (``capture/``, ``demo/``) or how
+the platform reads them back.
+"""
+
+import re
+import time
+from collections import deque
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicCollection
+from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic, ResourceType
+
+from wifi_assets.demo.broker import is_embedded
+
+Client = TypeVar("Client", AdminClient, Producer)
+
+_ANSWER_SECONDS = 10
+_DELIVERY_SECONDS = 30
+_SETTLE_SECONDS = 5
+#: How far ahead of its clock a broker takes a timestamp: ``message.timestamp.after.max.ms`` by default,
+#: less a minute for clocks that differ. A record beyond it is refused, and its whole batch with it.
+_AHEAD_MS = 59 * 60 * 1000
+#: Causes that only the error callback hears, most telling first, each with what to do about it. Waiting
+#: mends none of the first two.
+_REMEDIES = {
+    KafkaError._AUTHENTICATION: "check sasl.username, sasl.password and sasl.mechanism in WIFI_KAFKA_CONFIG",
+    KafkaError._SSL: "check ssl.ca.location and security.protocol in WIFI_KAFKA_CONFIG",
+    KafkaError._RESOLVE: "check the name in WIFI_KAFKA_BOOTSTRAP",
+    KafkaError._TRANSPORT: "check that it runs, WIFI_KAFKA_BOOTSTRAP and its security.protocol",
+}
+_HOPELESS = (KafkaError._AUTHENTICATION, KafkaError._SSL)
+
+
+class TopicError(RuntimeError):
+    """Messages do not reach the topic; one sentence says which broker and topic, why, and what to do."""
+
+
+class CheckedProducer:
+    """A producer for one topic that loses nothing in silence.
+
+    Idempotent, ``acks=all``, lz4; at most 64 MiB wait in memory. Every delivery is checked: a message that
+    did not arrive makes the next ``put`` or ``flush`` raise.
+
+    Attributes:
+        topic: The topic's name.
+        where: The brokers' addresses, for people.
+        delivered: Messages that the broker has acknowledged.
+        retention: How long the topic keeps a message, counted from the message's timestamp. None: for ever,
+            or from its arrival, or this login may not know.
+        retention_known: False if this login may not read the topic's settings.
+    """
+
+    def __init__(self, config: Mapping[str, Any], topic: str, create_partitions: int | None = None) -> None:
+        """Reach the broker and see that the topic is there.
+
+        Args:
+            config: librdkafka settings, ``bootstrap.servers`` among them; they win over the ones set here.
+            topic: Its name.
+            create_partitions: Make the topic with so many partitions if there is none, without retention by
+                age (``retention.ms=-1``): Kafka deletes by a message's timestamp, so a replayed capture of
+                last month would be gone within minutes under its default of seven days. A topic that is
+                there must have as many partitions. None: the topic must be there.
+
+        Raises:
+            TopicError: No answer within 10 s, a refused login or certificate, no topic, no permission, a
+                wrong setting, another number of partitions.
+        """
+        self.topic = topic
+        self.delivered = 0
+        self.retention: timedelta | None = None
+        self.retention_known = True
+        self._heard: deque[KafkaError] = deque(maxlen=100)
+        self._failed: tuple[KafkaError, int | None] | None = None
+        self._put = 0
+        self._config = {"error_cb": self._heard.append, "log_level": 0, **config}
+        self._secrets = [
+            str(value)
+            for name, value in config.items()
+            if re.search(r"password|secret|key\.pem|jaas|oauth", name)
+        ]
+        self.where = str(config.get("bootstrap.servers", "no address"))
+        self._producer = self._client(
+            Producer,
+            {
+                "enable.idempotence": True,
+                "compression.type": "lz4",
+                "linger.ms": 50,
+                "queue.buffering.max.kbytes": 65536,
+                "message.timeout.ms": _DELIVERY_SECONDS * 1000,
+            },
+        )
+        self._admin = self._client(AdminClient, {})
+        self._prepare(create_partitions)
+
+    def put(self, key: bytes | None, value: bytes, timestamp_ms: int) -> None:
+        """Queue one message; waits while the queue is full.
+
+        Args:
+            key: Equal keys share a partition. None: any partition.
+            value: The message.
+            timestamp_ms: Event time, ms since 1970. Kafka refuses times before 1970 and more than an hour
+                ahead of its clock; such a message carries the time of its sending instead, so it arrives and
+                the reader judges its event time.
+
+        Raises:
+            TopicError: This message was refused, or an earlier one was not delivered.
+        """
+        if not 0 < timestamp_ms < time.time() * 1000 + _AHEAD_MS:
+            timestamp_ms = 0  # librdkafka's word for now
+        while True:
+            try:
+                self._producer.produce(
+                    self.topic, value, key, timestamp=timestamp_ms, on_delivery=self._on_delivery
+                )
+                break
+            except BufferError:
+                self._producer.poll(0.1)
+                self._raise_failed()
+            except KafkaException as error:
+                # After a delivery failure an idempotent producer refuses all; the first failure is the cause.
+                self._producer.poll(0)
+                self._raise_failed()
+                raise self._error(f"a message of {len(value):,} bytes was refused", error.args[0]) from error
+        self._put += 1
+        self._producer.poll(0)
+        self._raise_failed()
+
+    def flush(self) -> int:
+        """Wait until the broker has every message.
+
+        Returns:
+            How many it has acknowledged since the beginning: all that were put.
+
+        Raises:
+            TopicError: One was not delivered.
+        """
+        while self._producer.flush(0.5):
+            self._raise_failed()
+        self._raise_failed()
+        if self.delivered != self._put:
+            raise TopicError(
+                f"{self.where}, topic {self.topic}: {self.delivered:,} of {self._put:,} messages were acknowledged"
+            )
+        return self.delivered
+
+    def drop_queued(self) -> None:
+        """Forget what is queued, and learn of what is under way: ``delivered`` is then final."""
+        self._producer.purge(in_queue=True, in_flight=False)
+        self._producer.flush(_SETTLE_SECONDS)
+
+    def check_kept(self, timestamp_ms: int) -> None:
+        """See that the topic would not delete a message of that time at once.
+
+        Raises:
+            TopicError: Its retention is shorter than that.
+        """
+        if self.retention is None or timestamp_ms <= 0:
+            return
+        when = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
+        if when < datetime.now(UTC) - self.retention:
+            raise TopicError(
+                f"{self.where}, topic {self.topic} keeps messages for {self.retention}, so frames of "
+                f"{when:%Y-%m-%d} would be deleted within minutes; set its retention.ms to -1"
+            )
+
+    def _prepare(self, create_partitions: int | None) -> None:
+        cluster = self._reach()
+        if is_embedded(cluster):
+            # It has no settings and no one to ask for a topic, but makes each that is asked for by name.
+            if self.topic in cluster.topics or create_partitions is not None:
+                found = len(
+                    self._producer.list_topics(self.topic, _ANSWER_SECONDS).topics[self.topic].partitions
+                )
+                self._check_partitions(found, create_partitions)
+                return
+            raise self._missing()
+        if self.topic in cluster.topics:
+            self._check_partitions(len(cluster.topics[self.topic].partitions), create_partitions)
+        elif create_partitions is None:
+            # Not by list_topics(name): where auto.create.topics.enable is on, asking would make it.
+            try:
+                self._admin.describe_topics(TopicCollection([self.topic]))[self.topic].result(_ANSWER_SECONDS)
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise self._missing() from error
+                raise self._error("it cannot be looked at", error.args[0]) from error
+        else:
+            self._create(create_partitions)
+        self._read_retention()
+
+    def _reach(self) -> ClusterMetadata:
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        while True:
+            try:
+                return self._producer.list_topics(timeout=1)
+            except KafkaException as error:
+                self._producer.poll(0)
+                if time.monotonic() > deadline or any(one.code() in _HOPELESS for one in self._heard):
+                    cause = self._cause() or error.args[0]
+                    remedy = _REMEDIES.get(cause.code(), _REMEDIES[KafkaError._TRANSPORT])
+                    raise TopicError(
+                        f"Kafka at {self.where} does not answer: {self._text(cause)}; {remedy}"
+                    ) from error
+
+    def _create(self, partitions: int) -> None:
+        made = self._admin.create_topics([NewTopic(self.topic, partitions, config={"retention.ms": "-1"})])
+        try:
+            made[self.topic].result(_ANSWER_SECONDS)
+        except KafkaException as error:
+            raise self._error("it cannot be made", error.args[0]) from error
+
+    def _check_partitions(self, found: int, wanted: int | None) -> None:
+        if wanted not in (None, found):
+            raise TopicError(
+                f"{self.where}, topic {self.topic} is there and has {found} partitions, not {wanted}"
+            )
+
+    def _read_retention(self) -> None:
+        resource = ConfigResource(ResourceType.TOPIC, self.topic)
+        try:
+            settings = self._admin.describe_configs([resource])[resource].result(_ANSWER_SECONDS)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                raise self._error("its retention cannot be read", error.args[0]) from error
+            self.retention_known = False
+            return
+        kept_ms = int(settings["retention.ms"].value)
+        by_arrival = settings["message.timestamp.type"].value == "LogAppendTime"
+        deletes = "delete" in settings["cleanup.policy"].value
+        # A timedelta ends at a billion days; anyone who keeps messages that long keeps them for ever.
+        if deletes and not by_arrival and 0 <= kept_ms < 10**15:
+            self.retention = timedelta(milliseconds=kept_ms)
+
+    def _client(self, kind: type[Client], ours: Mapping[str, Any]) -> Client:
+        try:
+            return kind({**ours, **self._config})
+        except (KafkaException, TypeError, ValueError) as error:
+            reason = error.args[0].str() if isinstance(error, KafkaException) else str(error)
+            raise TopicError(f"WIFI_KAFKA_CONFIG: {self._plain(reason)}") from error
+
+    def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            self.delivered += 1
+        elif self._failed is None:
+            self._failed = error, message.partition()
+
+    def _raise_failed(self) -> None:
+        if self._failed:
+            error, partition = self._failed
+            where = f", partition {partition}" if partition is not None and partition >= 0 else ""
+            raise self._error("a message was not delivered", error, where)
+
+    def _missing(self) -> TopicError:
+        return TopicError(
+            f"{self.where} has no topic {self.topic}; `wifi-assets capture --create-topic 4 --read FILE…` "
+            "makes it, with 4 partitions that keep old frames (retention.ms=-1)"
+        )
+
+    def _error(self, what: str, error: KafkaError, where: str = "") -> TopicError:
+        # A timeout says nothing of its cause: only the error callback heard that.
+        causes = [error] if error.code() != KafkaError._MSG_TIMED_OUT else [error, self._cause()]
+        told = "; ".join(self._text(one) for one in causes if one is not None)
+        return TopicError(f"{self.where}, topic {self.topic}{where}: {what}: {told}")
+
+    def _cause(self) -> KafkaError | None:
+        return next((one for code in _REMEDIES for one in self._heard if one.code() == code), None)
+
+    def _text(self, error: KafkaError) -> str:
+        return self._plain(error.str())
+
+    def _plain(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "…") if secret else text
+        return re.sub(r" \(after \d+ms in state \w+\)", "", text)
