@@ -28,8 +28,11 @@ from wifi_assets.resources.neo4j_server import Neo4jServer
 from wifi_assets.schemas import TIME
 
 READ = neo4j.RoutingControl.READ
-#: Rows of one transaction. Commits cost less the fewer they are; 200,000 rows no longer fit a heap of 512 MB.
-TRANSACTION_ROWS = 10_000
+_ORDER = [("ssid", "ascending"), ("source_address", "ascending")]
+#: Rows of one transaction: more are no faster, and 200,000 no longer fit a heap of 512 MB.
+TRANSACTION_ROWS = 2_000
+#: Rows sorted together: each source among them is written once, each busy network seldom.
+SORTED_ROWS = 50_000
 
 CONSTRAINTS = (
     "CREATE CONSTRAINT IF NOT EXISTS FOR (s:source) REQUIRE s.mac IS UNIQUE",
@@ -134,8 +137,10 @@ class Neo4jGraph:
     def apply(self, change: Change) -> Written:
         """Bring the graph to what ``change`` says.
 
-        Each transaction holds at most ``TRANSACTION_ROWS`` rows; the progress follows when all of
-        them are in. Repeating is harmless: the numbers on a relationship are totals, not increments.
+        Each transaction holds at most ``TRANSACTION_ROWS`` rows. The old progress is forgotten before
+        the first and the new one written after the last, so that a write that broke off is followed
+        by a full one: a row of it may be gone from the lake by then, and no ``deletes`` would tell.
+        Repeating is harmless: the numbers on a relationship are totals, not increments.
 
         Args:
             change: A change of ``networks_looked_for``.
@@ -144,26 +149,29 @@ class Neo4jGraph:
             Relationships written and deleted.
 
         Raises:
-            SinkError: The server is at fault, or what is in it stands in the way. No progress is
-                recorded then.
+            SinkError: The server is at fault, or what is in it stands in the way. ``progress`` is
+                None then, or what it was if nothing was written.
         """
         written = Written()
         table = change.table.name
         with self._server.driver() as driver, driver.session() as session:
             for constraint in CONSTRAINTS:
                 session.run(constraint).consume()
+            session.execute_write(_run, _FORGET_PROGRESS, table=table)
             if change.full:
-                # Whatever happens from here on, only a whole full write ends in a progress.
-                session.execute_write(_run, _FORGET_PROGRESS, table=table)
                 session.run(_MARK_STALE).consume()
             for rows in _by_ssid(change.upserts):
-                session.execute_write(_upsert, rows)
-                written.upserted += rows.num_rows
+                sources = _sources(rows)
+                for start in range(0, len(sources), TRANSACTION_ROWS):
+                    session.execute_write(_run, _SOURCES, sources=sources[start : start + TRANSACTION_ROWS])
+                for part in _parts(rows):
+                    session.execute_write(_run, _EDGES, networks=_networks(part))
+                    written.upserted += part.num_rows
+            for keys in _parts(change.deletes):
+                written.deleted += session.execute_write(_delete, keys)
             if change.full:
                 written.deleted += session.run(_DELETE_STALE).consume().counters.relationships_deleted
                 session.run(_DELETE_ALONE).consume()
-            for keys in _by_ssid(change.deletes.to_reader()):
-                written.deleted += session.execute_write(_delete, keys)
             session.execute_write(
                 _run,
                 _WRITE_PROGRESS,
@@ -195,23 +203,22 @@ def _native(value: Any) -> Any:
 
 
 def _by_ssid(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
-    """Slices of at most ``TRANSACTION_ROWS`` rows; holds one slice and one incoming batch at a time.
+    """The rows in tables of ``SORTED_ROWS`` and at most one incoming batch more, each sorted by SSID.
 
-    Sorted by SSID, so that two writers lock the busy nodes in one order.
+    Sorted, also so that two writers lock the busy nodes in one order.
     """
     held: list[pa.RecordBatch] = []
     count = 0
     for batch in reader:
         held.append(batch)
         count += batch.num_rows
-        if count >= TRANSACTION_ROWS:
-            yield from _slices(pa.Table.from_batches(held))
+        if count >= SORTED_ROWS:
+            yield pa.Table.from_batches(held).sort_by(_ORDER)
             held, count = [], 0
-    yield from _slices(pa.Table.from_batches(held, reader.schema))
+    yield pa.Table.from_batches(held, reader.schema).sort_by(_ORDER)
 
 
-def _slices(rows: pa.Table) -> Iterator[pa.Table]:
-    rows = rows.sort_by([("ssid", "ascending"), ("source_address", "ascending")])
+def _parts(rows: pa.Table) -> Iterator[pa.Table]:
     for start in range(0, rows.num_rows, TRANSACTION_ROWS):
         yield rows.slice(start, TRANSACTION_ROWS)
 
@@ -224,22 +231,18 @@ def _run(transaction: neo4j.ManagedTransaction, query: str, **parameters: Any) -
     return transaction.run(query, parameters).consume()
 
 
-def _upsert(transaction: neo4j.ManagedTransaction, rows: pa.Table) -> None:
+def _sources(rows: pa.Table) -> list[list[Any]]:
     # One source, one row: of rows that differ in its name, the latest heard tells.
-    by_time = rows.sort_by("last_seen")
-    sources = {
-        source[0]: list(source)
-        for source in _columns(
-            by_time, "source_address", "source_address_resolved", "source_device_name", "is_known_device"
-        )
-    }
+    names = ("source_address", "source_address_resolved", "source_device_name", "is_known_device")
+    return list({source[0]: list(source) for source in _columns(rows.sort_by("last_seen"), *names)}.values())
+
+
+def _networks(rows: pa.Table) -> list[list[Any]]:
     for time in ("first_seen", "last_seen"):
         place = rows.schema.get_field_index(time)
         rows = rows.set_column(place, time, rows[time].cast(TIME).cast(pa.int64()))
     edges = _columns(rows, "ssid", "source_address", "probes", "first_seen", "last_seen")
-    networks = [[ssid, [list(edge[1:]) for edge in group]] for ssid, group in groupby(edges, itemgetter(0))]
-    _run(transaction, _SOURCES, sources=list(sources.values()))
-    _run(transaction, _EDGES, networks=networks)
+    return [[ssid, [list(edge[1:]) for edge in group]] for ssid, group in groupby(edges, itemgetter(0))]
 
 
 def _delete(transaction: neo4j.ManagedTransaction, keys: pa.Table) -> int:

@@ -1,11 +1,13 @@
 """The device graph on a real Neo4j: what a change leaves in it, whatever else is there."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import hypothesis.strategies as st
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
+from neo4j import ManagedTransaction, ResultSummary
 
 from wifi_assets.resources import neo4j as sink
 from wifi_assets.resources.change import Progress, Written
@@ -189,7 +191,7 @@ def test_hostile_texts_arrive_as_what_they_are(neo4j: Server) -> None:
 def test_no_progress_when_the_lake_fails_on_the_way(
     neo4j: Server, full: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sink, "TRANSACTION_ROWS", 1)
+    monkeypatch.setattr(sink, "SORTED_ROWS", 1)
     graph = empty_graph(neo4j)
     old = Edge(PHONE, "old")
     graph.apply(change([old], full=True, version=1))
@@ -202,8 +204,8 @@ def test_no_progress_when_the_lake_fails_on_the_way(
     with pytest.raises(OSError, match="the disk is gone"):
         graph.apply(change(reader, full=full, version=2))
     assert (PHONE, "new") in edges_in(neo4j)
-    # A full write that broke off has to be full again; its half done work is no known version.
-    assert graph.progress(TABLE.name) == (None if full else Progress("table-1", 1))
+    # Half done work is no known version: the lake now gives a full change, and that mends all.
+    assert graph.progress(TABLE.name) is None
     graph.apply(change([Edge(PHONE, "new")], full=True, version=2))
     assert_holds(neo4j, by_key(Edge(PHONE, "new")))
 
@@ -229,25 +231,44 @@ def test_index_that_stops_the_constraint_is_named(neo4j: Server) -> None:
     assert_holds(neo4j, by_key(Edge(PHONE, "home")))
 
 
-def test_slices_are_bounded_sorted_and_pulled_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sink, "TRANSACTION_ROWS", 4)
+def test_rows_are_held_in_bounds_and_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sink, "SORTED_ROWS", 5)
     pulled = []
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for number in range(10):
+        for number in range(9):
             pulled.append(number)
-            yield from rows(
-                [Edge(PHONE, f"{9 - number} {part}") for part in "ba"] + [Edge("m", "0")]
-            ).to_batches()
+            edges = [Edge(mac, f"{9 - number} {part}") for part in "ba" for mac in "zy"][:3]
+            yield from rows(edges).to_batches()
 
-    slices = sink._by_ssid(pa.RecordBatchReader.from_batches(TABLE.schema, batches()))
-    first = next(slices)
+    tables = sink._by_ssid(pa.RecordBatchReader.from_batches(TABLE.schema, batches()))
+    first = next(tables)
     assert pulled == [0, 1]
-    parts = [first, *slices]
-    assert sum(part.num_rows for part in parts) == 30
-    for part in parts:
-        assert 0 < part.num_rows <= 4
-        assert part["ssid"].to_pylist() == sorted(part["ssid"].to_pylist())
+    found = [first, *tables]
+    assert [table.num_rows for table in found] == [6, 6, 6, 6, 3]
+    for table in found:
+        order = list(sink._columns(table, "ssid", "source_address"))
+        assert order == sorted(order)
+
+
+def test_no_transaction_is_larger_than_said(neo4j: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sink, "TRANSACTION_ROWS", 4)
+    graph = empty_graph(neo4j)
+    sizes: list[int] = []
+    run = sink._run
+
+    def counting(transaction: ManagedTransaction, query: str, **parameters: Any) -> ResultSummary:
+        sizes.extend(len(parameters.get(name, [])) for name in ("sources", "keys"))
+        sizes.append(sum(len(network[1]) for network in parameters.get("networks", [])))
+        return run(transaction, query, **parameters)
+
+    monkeypatch.setattr(sink, "_run", counting)
+    edges = [Edge(f"m{source}", f"n{network}") for source in range(5) for network in range(3)]
+    graph.apply(change(edges))
+    graph.apply(change(deletes=[edge.key for edge in edges], version=2))
+    assert max(sizes) == 4
+    assert sum(sizes) == 5 + 15 + 15
+    assert_holds(neo4j, {})
 
 
 texts = st.sampled_from(HOSTILE) | st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -268,6 +289,7 @@ def test_any_way_ends_in_the_same_graph(
     steps: list[tuple[tuple[dict[tuple[str, str], int], dict[str, tuple[str | None, bool | None]]], bool]],
 ) -> None:
     monkeypatch.setattr(sink, "TRANSACTION_ROWS", 2)
+    monkeypatch.setattr(sink, "SORTED_ROWS", 4)
     graph = empty_graph(neo4j)
     held: dict[tuple[str, str], Edge] = {}
     for version, ((probes, about), full) in enumerate(steps):
