@@ -6,6 +6,7 @@ Here belongs how those files are found and decoded. Not here: what a row is (``f
 import gzip
 import json
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -82,15 +83,15 @@ class DeviceFiles:
 
 def _documents(file: Path) -> Iterator[object]:
     try:
-        data = file.read_bytes()
-        if file.suffix == ".gz":
-            data = gzip.decompress(data)
-        if ".bson" in file.suffixes:
-            yield from bson.decode_iter(data, BSON)
-        else:
-            # PowerShell's ">" writes UTF-16.
-            yield from _json_documents(data.decode(json.detect_encoding(data)))
-    except (OSError, EOFError, ValueError, BSONError, RecursionError) as error:
+        reader: Any = gzip.open if file.suffix == ".gz" else open
+        with reader(file, "rb") as content:
+            if ".bson" in file.suffixes:
+                yield from bson.decode_file_iter(content, BSON)
+            else:
+                data = content.read()
+                # PowerShell's ">" writes UTF-16.
+                yield from _json_documents(data.decode(json.detect_encoding(data)))
+    except (OSError, EOFError, zlib.error, ValueError, BSONError, RecursionError) as error:
         raise DeviceSourceError(
             f"WIFI_DEVICES_PATH: {file} cannot be read as what mongoexport or mongodump writes: "
             f"{type(error).__name__}: {error}"

@@ -41,7 +41,12 @@ _OURS = [
         }
     }
 ]
-_PATIENCE_MS = 5_000
+# The driver would wait half a minute for a server that is not there. The URL's own options come first.
+_PATIENCE: dict[str, Any] = {
+    "serverSelectionTimeoutMS": 5_000,
+    "connectTimeoutMS": 5_000,
+    "socketTimeoutMS": 15_000,
+}
 
 
 @dataclass(frozen=True)
@@ -86,10 +91,8 @@ class MongoDevices:
         try:
             client = MongoClient[dict[str, Any]](
                 self.url.get_secret_value(),
-                serverSelectionTimeoutMS=_PATIENCE_MS,
-                connectTimeoutMS=_PATIENCE_MS,
-                socketTimeoutMS=3 * _PATIENCE_MS,
                 appname="wifi_assets",
+                **{name: value for name, value in _PATIENCE.items() if name.lower() not in url.options},
             )
         except (PyMongoError, ValueError, OSError) as error:
             raise DeviceSourceError(f"WIFI_MONGO_URL ({url.servers}): {url.words(error)}") from None
@@ -108,6 +111,7 @@ class _Url:
 
     servers: str
     user: str | None
+    options: frozenset[str]
     secrets: tuple[str, ...] = field(repr=False)
 
     @classmethod
@@ -125,7 +129,8 @@ class _Url:
         servers = ",".join(f"{host}:{port}" if port else host for host, port in parts["nodelist"])
         passwords = filter(None, (parts["password"], parts["options"].get("tlscertificatekeyfilepassword")))
         secrets = tuple(form for word in passwords for form in (word, quote(word), quote_plus(word)))
-        return cls(parts["fqdn"] or servers, parts["username"], secrets)
+        options = frozenset(name.lower() for name in parts["options"])
+        return cls(parts["fqdn"] or servers, parts["username"], options, secrets)
 
     def words(self, error: Exception) -> str:
         """The driver's words, without the passwords."""
@@ -152,7 +157,7 @@ class _Url:
         if isinstance(error, ServerSelectionTimeoutError):
             # Behind that stands the same once more, with the driver's inner state.
             reason = words.partition(" (configured")[0].partition(", Timeout:")[0]
-            return f"gave no usable answer in {_PATIENCE_MS // 1000} s: {reason}"
+            return f"gave no usable answer: {reason}"
         return f"failed: {words}"
 
 
