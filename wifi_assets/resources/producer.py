@@ -144,7 +144,7 @@ class CheckedProducer:
         self._raise_failed()
         if self.delivered != self._put:
             raise TopicError(
-                f"{self.where}, topic {self.topic}: {self.delivered:,} of {self._put:,} messages were acknowledged"
+                f"{self.where}, topic {self.topic}: {self.delivered:,} of {self._put:,} messages arrived"
             )
         return self.delivered
 
