@@ -82,7 +82,11 @@ def vega(chart: Chart) -> dict[str, Any]:
         },
     }
     if chart.drawn_as == "lines":
-        encoding = {"x": start, "y": value | {"scale": {"zero": False}}, "color": series}
+        encoding = {
+            "x": start,
+            "y": value | {"scale": {"zero": False}},
+            "color": series | {"legend": {"symbolLimit": 20}},
+        }
         specification["mark"] = {"type": "line", "point": True, "tooltip": True}
     else:
         # A bar and a cell are as wide as their slice of time.
@@ -94,7 +98,9 @@ def vega(chart: Chart) -> dict[str, Any]:
             encoding |= {"y": series, "color": value | {"scale": {"scheme": "viridis"}}}
         else:
             specification["mark"] = {"type": "bar", "tooltip": True}
-            encoding |= {"y": value | {"stack": "zero"}}
+            # Else two ends make it lie down.
+            encoding["x"] = start | {"bin": "binned"}
+            encoding["y"] = value | {"stack": "zero"}
             if chart.series is not None:
                 encoding["color"] = series
     specification["encoding"] = encoding
