@@ -43,13 +43,16 @@ def message_of(packet: Packet) -> bytes:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _walk(fields: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name, value in fields.items():
-        if name in _NAMES:
-            yield name, value
-        for inner in value if isinstance(value, list) else [value]:
-            if isinstance(inner, dict):
-                yield from _walk(inner)
+def _walk(node: Any) -> Iterator[tuple[str, Any]]:
+    """Our fields at any depth, in order; a layer may be a list of layers, or nothing but its name."""
+    if isinstance(node, list):
+        for one in node:
+            yield from _walk(one)
+    elif isinstance(node, dict):
+        for name, value in node.items():
+            if name in _NAMES:
+                yield name, value
+            yield from _walk(value)
 
 
 def _texts(field: str, value: Any) -> list[str]:
