@@ -77,13 +77,18 @@ class SqlTarget:
                 "WIFI_SQL_URL is no database URL that serves: write sqlite:///file, or "
                 "postgresql://user:password@host:5432/database with special characters percent-encoded"
             ) from None
-        self._secrets = [parsed.password, *(parsed.query.get(key) for key in ("password", "sslpassword"))]
-        parsed = parsed.set(drivername=driver)
+        secrets = {key: str(parsed.query[key]) for key in ("password", "sslpassword") if key in parsed.query}
+        self._secrets = [SecretStr(each) for each in (parsed.password, *secrets.values()) if each]
+        # The engine shows its URL's parameters to whoever prints it.
+        parsed = parsed.set(drivername=driver).difference_update_query(secrets)
         self.name = _name(parsed)
         if driver.startswith("postgresql"):
             defaults = {key: value for key, value in _LIBPQ.items() if key not in parsed.query}
             self._engine = sa.create_engine(
-                parsed.update_query_dict(defaults), poolclass=sa.NullPool, hide_parameters=True
+                parsed.update_query_dict(defaults),
+                poolclass=sa.NullPool,
+                hide_parameters=True,
+                connect_args=secrets,
             )
         else:
             self._engine = sa.create_engine(
@@ -188,8 +193,7 @@ class SqlTarget:
             text = cause.diag.message_primary + (f" ({detail})" if detail else "")
         text = (text.strip() or type(cause).__name__).splitlines()[0].removeprefix("connection failed: ")
         for secret in self._secrets:
-            if secret:
-                text = text.replace(str(secret), "***")
+            text = text.replace(secret.get_secret_value(), "***")
         return text[:500]
 
 

@@ -72,7 +72,7 @@ class Database:
             return [tuple(row) for row in connection.exec_driver_sql(query)]
 
     def rows(self, table: Table) -> list[Row]:
-        """What the target holds of a lake table, by lake names, in the order of its key; [] without a table."""
+        """What the target holds of a lake table, by lake names, in the order of its key."""
         target = target_table(table, self.schema)
         with self.engine.connect() as connection:
             if not sa.inspect(connection).has_table(table.name):
@@ -122,7 +122,8 @@ def stored(rows: Iterable[Row]) -> list[Row]:
 def reader(table: Table, rows: Iterable[Row], chunk: int = 3) -> pa.RecordBatchReader:
     """Rows as the lake gives them, in batches that are slices of one column."""
     ready = [
-        {name: list(value.items()) if isinstance(value, dict) else value for name, value in row.items()} for row in rows
+        {name: list(value.items()) if isinstance(value, dict) else value for name, value in row.items()}
+        for row in rows
     ]
     return pa.RecordBatchReader.from_batches(
         table.schema, pa.Table.from_pylist(ready, schema=table.schema).to_batches(max_chunksize=chunk)

@@ -45,7 +45,7 @@ HOSTILE = [
     "\n\\.\n",
     "a\r\nb\tc",
     "'; DROP TABLE packet_stats; --",
-    '"double" \'single\' \\back\\',
+    "\"double\" 'single' \\back\\",
     '{"a","b"},{}',
     "</script><script>alert(1)</script>",
     "\u202eright to left\u202c \u05e9\u05dc\u05d5\u05dd",
