@@ -5,10 +5,12 @@ name what is wrong with a broker. Not here: where messages come from (``capture/
 the platform reads them back.
 """
 
+import logging
 import re
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -77,7 +79,10 @@ class CheckedProducer:
         self._heard: deque[KafkaError] = deque(maxlen=100)
         self._failed: tuple[KafkaError, int | None] | None = None
         self._put = 0
-        self._config = {"error_cb": self._heard.append, "log_level": 0, **config}
+        # What librdkafka has to say is in the errors raised here.
+        silence = logging.Logger("librdkafka")
+        silence.addHandler(logging.NullHandler())
+        self._config = {"error_cb": self._heard.append, "logger": silence, **config}
         self._secrets = [
             str(value)
             for name, value in config.items()
@@ -119,16 +124,13 @@ class CheckedProducer:
                 )
                 break
             except BufferError:
-                self._producer.poll(0.1)
-                self._raise_failed()
+                self._serve(0.1)
             except KafkaException as error:
-                # After a delivery failure an idempotent producer refuses all; the first failure is the cause.
-                self._producer.poll(0)
-                self._raise_failed()
+                # After a failed delivery an idempotent producer refuses all that follows.
+                self._serve(0)
                 raise self._error(f"a message of {len(value):,} bytes was refused", error.args[0]) from error
         self._put += 1
-        self._producer.poll(0)
-        self._raise_failed()
+        self._serve(0)
 
     def flush(self) -> int:
         """Wait until the broker has every message.
@@ -139,9 +141,8 @@ class CheckedProducer:
         Raises:
             TopicError: One was not delivered.
         """
-        while self._producer.flush(0.5):
-            self._raise_failed()
-        self._raise_failed()
+        while len(self._producer):
+            self._serve(0.5)
         if self.delivered != self._put:
             raise TopicError(
                 f"{self.where}, topic {self.topic}: {self.delivered:,} of {self._put:,} messages arrived"
@@ -151,7 +152,10 @@ class CheckedProducer:
     def drop_queued(self) -> None:
         """Forget what is queued, and learn of what is under way: ``delivered`` is then final."""
         self._producer.purge(in_queue=True, in_flight=False)
-        self._producer.flush(_SETTLE_SECONDS)
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while len(self._producer) and time.monotonic() < deadline:
+            with suppress(KafkaException):  # the producer is given up, and its user knows why
+                self._producer.poll(0.1)
 
     def check_kept(self, timestamp_ms: int) -> None:
         """See that the topic would not delete a message of that time at once.
@@ -191,6 +195,7 @@ class CheckedProducer:
                 raise self._error("it cannot be looked at", error.args[0]) from error
         else:
             self._create(create_partitions)
+            return
         self._read_retention()
 
     def _reach(self) -> ClusterMetadata:
@@ -199,7 +204,7 @@ class CheckedProducer:
             try:
                 return self._producer.list_topics(timeout=1)
             except KafkaException as error:
-                self._producer.poll(0)
+                self._serve(0)
                 if time.monotonic() > deadline or any(one.code() in _HOPELESS for one in self._heard):
                     cause = self._cause() or error.args[0]
                     remedy = _REMEDIES.get(cause.code(), _REMEDIES[KafkaError._TRANSPORT])
@@ -249,11 +254,17 @@ class CheckedProducer:
         elif self._failed is None:
             self._failed = error, message.partition()
 
-    def _raise_failed(self) -> None:
+    def _serve(self, seconds: float) -> None:
+        """Take in what became of the messages; raises for the first that was not delivered."""
+        try:
+            # Not flush(): in confluent-kafka 2.16 a fatal error during it can end in a SystemError.
+            self._producer.poll(seconds)
+        except KafkaException as error:
+            raise self._error("the broker refuses all messages", error.args[0]) from error
         if self._failed:
-            error, partition = self._failed
+            cause, partition = self._failed
             where = f", partition {partition}" if partition is not None and partition >= 0 else ""
-            raise self._error("a message was not delivered", error, where)
+            raise self._error("a message was not delivered", cause, where)
 
     def _missing(self) -> TopicError:
         return TopicError(
@@ -265,6 +276,8 @@ class CheckedProducer:
         # A timeout says nothing of its cause: only the error callback heard that.
         causes = [error] if error.code() != KafkaError._MSG_TIMED_OUT else [error, self._cause()]
         told = "; ".join(self._text(one) for one in causes if one is not None)
+        if error.code() in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED):
+            told += "; this login needs DESCRIBE and WRITE on the topic, and CREATE to make it"
         return TopicError(f"{self.where}, topic {self.topic}{where}: {what}: {told}")
 
     def _cause(self) -> KafkaError | None:
