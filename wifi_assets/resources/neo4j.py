@@ -58,8 +58,8 @@ UNWIND network[1] AS row
 MATCH (s:source {{mac: row[0]}})
 MERGE (s)-[r:LOOKED_FOR_SSID {{wifi_assets: true}}]->(n)
 SET r.probes = row[1], r.first_seen = {_TIME.format(2)}, r.last_seen = {_TIME.format(3)}
-REMOVE r.wifi_assets_stale
 """
+_NOT_STALE = "REMOVE r.wifi_assets_stale"
 
 _DELETE_EDGES = """
 UNWIND $keys AS key
@@ -158,14 +158,16 @@ class Neo4jGraph:
             for constraint in CONSTRAINTS:
                 session.run(constraint).consume()
             session.execute_write(_run, _FORGET_PROGRESS, table=table)
+            edges = _EDGES
             if change.full:
+                edges += _NOT_STALE
                 session.run(_MARK_STALE).consume()
             for rows in _by_ssid(change.upserts):
                 sources = _sources(rows)
                 for start in range(0, len(sources), TRANSACTION_ROWS):
                     session.execute_write(_run, _SOURCES, sources=sources[start : start + TRANSACTION_ROWS])
                 for part in _parts(rows):
-                    session.execute_write(_run, _EDGES, networks=_networks(part))
+                    session.execute_write(_run, edges, networks=_networks(part))
                     written.upserted += part.num_rows
             for keys in _parts(change.deletes):
                 written.deleted += session.execute_write(_delete, keys)
