@@ -217,17 +217,31 @@ def _write(connection: sa.Connection, change: Change, target: sa.Table) -> Writt
         gone, _ = _stage(connection, table, table.key, change.deletes.to_batches())
         named = sa.exists().where(*(target.c[name] == gone.c[name] for name in key))
         written.deleted = connection.execute(target.delete().where(named)).rowcount
-    names = [column.name for column in new.columns]
-    others = [name for name in names if name not in key]
-    # SQLite reads ON CONFLICT after a SELECT without WHERE as a join condition.
-    insert = _INSERT[connection.dialect.name](target).from_select(names, sa.select(new).where(sa.true()))
-    upsert = insert.on_conflict_do_update(
-        index_elements=key,
-        set_={name: insert.excluded[name] for name in others},
-        where=sa.or_(*(target.c[name].is_distinct_from(insert.excluded[name]) for name in others)),
-    )
-    connection.execute(upsert)
+    _merge(connection, new, target, rows)
     return written
+
+
+def _merge(connection: sa.Connection, new: sa.Table, target: sa.Table, rows: int) -> None:
+    """Insert the staged rows whose key is new, update those that differ."""
+    names = [column.name for column in new.columns]
+    key = [column.name for column in target.primary_key]
+    insert = _INSERT[connection.dialect.name](target)
+    # A plain INSERT takes Postgres three fifths of the time of one that looks out for conflicts. None can
+    # come up between the two: nobody else writes to the table meanwhile.
+    there = sa.exists().where(*(target.c[name] == new.c[name] for name in key))
+    inserted = connection.execute(insert.from_select(names, sa.select(new).where(~there))).rowcount
+    if inserted == rows:
+        return
+    # SQLite needs the WHERE: without one it reads ON CONFLICT as a join's condition.
+    upsert = insert.from_select(names, sa.select(new).where(sa.true()))
+    others = [name for name in names if name not in key]
+    connection.execute(
+        upsert.on_conflict_do_update(
+            index_elements=key,
+            set_={name: upsert.excluded[name] for name in others},
+            where=sa.or_(*(target.c[name].is_distinct_from(upsert.excluded[name]) for name in others)),
+        )
+    )
 
 
 def _stage(
