@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pyshark
 import pytest
+from pyshark.packet.packet import Packet
 
 from wifi_assets.capture.live import PYSHARK_OPTIONS, message_of
 from wifi_assets.capture.tshark import messages_of
@@ -29,3 +30,8 @@ def test_real_captures_too(captures: Path) -> None:
         assert _by_pyshark(captures / name) == [message.value for message in messages_of(captures / name)], (
             name
         )
+
+
+@pytest.mark.parametrize("sniffed", ["1666184476.519976000", "2022-10-19T13:01:16.519976000Z"])
+def test_both_generations_of_tshark_give_the_same_time(sniffed: str) -> None:
+    assert message_of(Packet(layers=[], sniff_time=sniffed)) == b'{"timestamp":"1666184476519","layers":{}}'
