@@ -182,5 +182,5 @@ case "${1:-}" in
   stop) stop "${2:?DATA}" ;;
   kill) kill_all "${2:?DATA}" ;;
   status) pid=$(pid_of "$(cluster_of "${2:?DATA}")"); [ -n "$pid" ] && echo "$pid" ;;
-  *) sed -n '2,29p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+  *) sed -n '2,/^set -/{/^set -/d; s/^# \{0,1\}//; p}' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
 esac
