@@ -24,7 +24,7 @@ from wifi_assets.resources.neo4j import CONSTRAINTS, Neo4jGraph
 from wifi_assets.schemas import TABLES
 from wifi_assets_tests.services import Server
 
-ROWS = 50_000
+ROWS = 100_000
 ROUNDS = 5
 OURS = "wifi_assets"
 PASSWORD = "wifi-assets-bench"  # noqa: S105  (of a server that lives as long as this run)
