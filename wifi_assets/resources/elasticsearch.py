@@ -16,7 +16,7 @@ from elasticsearch import Elasticsearch
 from pydantic import SecretStr
 
 from wifi_assets.resources.change import Change, Progress, Written
-from wifi_assets.resources.elasticsearch_bulk import Indices, Outcome, chunks, side_by_side
+from wifi_assets.resources.elasticsearch_bulk import Indices, Outcome, side_by_side, slices_of
 from wifi_assets.resources.elasticsearch_documents import MARK, TARGETS, Target
 from wifi_assets.resources.elasticsearch_server import ElasticsearchServer, describe, one_line
 
@@ -64,7 +64,7 @@ class ElasticsearchSink:
     def apply(self, change: Change) -> Written:
         """Bring the indices to what ``change`` says.
 
-        A few thousand documents are in memory at a time; the progress follows when all are in.
+        At most 40,000 documents are in memory at a time; the progress follows when all are in.
         Repeating is harmless.
 
         Args:
@@ -89,9 +89,9 @@ class ElasticsearchSink:
             mark = f"{change.progress.table_id}/{change.progress.version}"
             indices = Indices(self._server, client, target, mark)
             indices.refresh()
-            for keys in chunks(change.deletes.to_reader()):
+            for keys in slices_of(change.deletes.to_reader()):
                 written.deleted += rejected.count(indices.delete_keys(keys))
-            for outcome in side_by_side(indices, chunks(change.upserts), change.full):
+            for outcome in side_by_side(indices, slices_of(change.upserts), change.full):
                 written.upserted += rejected.count(outcome)
             indices.refresh()
             if change.full and not rejected.number:

@@ -17,12 +17,15 @@ from elasticsearch.helpers import streaming_bulk
 from wifi_assets.resources.elasticsearch_documents import MARK, Target, bulk_lines, ids, places
 from wifi_assets.resources.elasticsearch_server import ElasticsearchServer, describe
 
-#: Documents of one bulk request, and ids of one search.
+#: Rows that are made documents at once (to begin costs as much as some 5,000 rows), ids that one search
+#: looks for, and hits of one page of its answer, of which the server gives no more.
+SLICE = 10_000
+#: Documents of one bulk request.
 CHUNK = 2_000
 #: A request takes fewer if they are larger than this together.
 CHUNK_BYTES = 20 * 1024 * 1024
-#: Bulk requests under way at once: while the server indexes one, the next is made and sent.
-WRITERS = 3
+#: Slices under way at once: while the server indexes one, the next is made and sent.
+WRITERS = 2
 #: How often a bulk request that the server is too busy for (429) is sent again.
 RETRIES = 7
 #: The wait before the first of them, s; it doubles each time up to the longest: about a minute in all.
@@ -85,7 +88,7 @@ class Indices:
                     query={"bool": {"filter": [query, _OURS]}},
                     sort=["_shard_doc"],
                     search_after=after,
-                    size=CHUNK,
+                    size=SLICE,
                     source=False,
                     track_total_hits=False,
                     allow_partial_search_results=False,
@@ -171,10 +174,10 @@ def _as_it_is(line: Any) -> Any:
     return line
 
 
-def chunks(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
-    """Slices of at most ``CHUNK`` rows; holds less than one slice beside the incoming batch."""
+def slices_of(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
+    """Slices of at most ``SLICE`` rows; holds less than one slice beside the incoming batch."""
     held: list[pa.RecordBatch] = []
-    missing = CHUNK
+    missing = SLICE
     for batch in reader:
         start = 0
         while start < batch.num_rows:
@@ -183,7 +186,7 @@ def chunks(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
             missing -= held[-1].num_rows
             if not missing:
                 yield pa.Table.from_batches(held)
-                held, missing = [], CHUNK
+                held, missing = [], SLICE
     if held:
         yield pa.Table.from_batches(held)
 
