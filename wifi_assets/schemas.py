@@ -28,6 +28,7 @@ class Table:
         key: Columns that identify a row; sinks use them as primary key or document id.
         columns: name -> (Arrow type, description with the unit).
         description: One sentence for the asset page.
+        upstream: The lake table that it is made from and whose progress it follows; None at the edge.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Table:
     key: tuple[str, ...]
     columns: dict[str, tuple[pa.DataType, str]]
     description: str
+    upstream: str | None = None
 
     @property
     def schema(self) -> pa.Schema:
@@ -97,11 +99,18 @@ _FINGERPRINT = {"fingerprint": (pa.string(), "md5 of the three vendor tag lists;
 TABLES: dict[str, Table] = {}
 
 
-def _table(name: str, kind: Kind, key: tuple[str, ...], description: str, *columns: dict) -> None:
+def _table(
+    name: str,
+    kind: Kind,
+    key: tuple[str, ...],
+    description: str,
+    *columns: dict[str, tuple[pa.DataType, str]],
+    upstream: str | None = None,
+) -> None:
     merged: dict[str, tuple[pa.DataType, str]] = {}
     for group in columns:
         merged |= group
-    TABLES[name] = Table(name, kind, key, merged, description)
+    TABLES[name] = Table(name, kind, key, merged, description, upstream)
 
 
 _table(
@@ -129,8 +138,9 @@ _table(
 )
 
 
-def _split(name: str, what: str, *columns: dict) -> None:
-    _table(name, "append", _KEY, f"The {what} among the frames.", _DAY, _POSITION, _EVENT, *columns)
+def _split(name: str, what: str, *columns: dict[str, tuple[pa.DataType, str]]) -> None:
+    _table(name, "append", _KEY, f"The {what} among the frames.", _DAY, _POSITION, _EVENT, *columns,
+           upstream="frames")  # fmt: skip
 
 
 _split("probes", "probe requests (subtype 4)", _RADIO, _RECEIVER, _DESTINATION, _TRANSMITTER, _SOURCE, _ELEMENTS,
@@ -176,6 +186,7 @@ _table(
         "is_randomised": (pa.bool_(), "true if the source address is locally administered"),
     },
     _FINGERPRINT,
+    upstream="probes",
 )  # fmt: skip
 _table(
     "packet_stats",
@@ -189,6 +200,7 @@ _table(
         "earliest_time": (TIME, "first frame"),
         "latest_time": (TIME, "last frame"),
     },
+    upstream="frames",
 )
 _DBM_COUNTS = pa.map_(pa.int32(), pa.int64())
 _SESSION = {
@@ -206,6 +218,7 @@ _table(
     ("day", "fingerprint", "first_probe"),
     "Each day's part of the sessions, before they are joined over midnight; sessions of any size.",
     _DAY, _FINGERPRINT, _VENDOR_TAGS, _SESSION,
+    upstream="probes_enriched",
 )  # fmt: skip
 _table(
     "oui_fingerprint_sessions",
@@ -220,6 +233,7 @@ _table(
         "signal_dbm_range": (pa.int32(), "strongest less weakest signal, dB"),
         "oui_names": (TEXTS, "vendors of tag_oui (IEEE registry), distinct, sorted"),
     },
+    upstream="session_fragments",
 )  # fmt: skip
 _STATS = {
     "probes": (pa.int64(), "probe requests"),
@@ -241,6 +255,7 @@ _table(
         "probed_ssids": (TEXTS, "SSIDs looked for, distinct, sorted; without the wildcard"),
         "destinations": (TEXTS, "destination addresses, distinct, sorted"),
     },
+    upstream="probes_enriched",
 )  # fmt: skip
 _table(
     "probe_stats_by_source_device",
@@ -254,6 +269,7 @@ _table(
         "unique_ssids": (pa.int64(), "number of probed_ssids"),
         "unique_destinations": (pa.int64(), "distinct destination addresses"),
     },
+    upstream="probe_stats_by_source_day",
 )  # fmt: skip
 _LOOKED_FOR = {
     "source_address": (pa.string(), "source (SA), lower case with colons"),
@@ -271,6 +287,7 @@ _table(
     ("day", "source_address", "ssid"),
     "Each day's part of who looked for which network.",
     _DAY, _LOOKED_FOR,
+    upstream="probes_enriched",
 )  # fmt: skip
 _table(
     "networks_looked_for",
@@ -278,4 +295,5 @@ _table(
     ("source_address", "ssid"),
     "Which source looked for which network, over all days: the edges of the device graph.",
     _LOOKED_FOR,
+    upstream="networks_looked_for_day",
 )

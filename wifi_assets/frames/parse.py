@@ -176,7 +176,7 @@ def _query(*, layered: bool, rules: Rules) -> str:
     first_ms = int(datetime.combine(rules.first_day, time(), UTC).timestamp()) * 1000
     is_hex = {"auto": "starts_with(f.wlan_fc_type_subtype[1], '0x')", "hex": "true", "text": "false"}
     return f"""
-        WITH decoded AS (
+        WITH decoded AS MATERIALIZED (
           SELECT * EXCLUDE (text),
             CASE WHEN json_valid(text) AND NOT contains(text, '\\') THEN from_json(text, '{shape}') END AS j,
             length(text) - length(replace(text, '"', '')) AS quotes,
@@ -188,7 +188,7 @@ def _query(*, layered: bool, rules: Rules) -> str:
           FROM decoded),
         explained AS (
           SELECT *, {fields} AS fields, {values} AS vals, ({empty}) IS TRUE AS empty FROM counted),
-        converted AS (
+        converted AS MATERIALIZED (
           SELECT *, {", ".join(f"{sql} AS {column}" for column, (_, sql) in columns.items())},
             {is_hex[rules.ssid_encoding]} AS ssid_is_hex
           FROM explained

@@ -1,0 +1,54 @@
+"""DuckDB over Arrow: named views in, an Arrow result out.
+
+Here belongs how a SQL text is run; another engine over the same tables would take this module's place.
+Not here: what the texts say (``sql/``), which rows they see (``steps.py``), how results are stored
+(``lake.py``).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from tempfile import TemporaryDirectory
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+#: Of the GiB that a run may take, the part that DuckDB keeps before it spills to disk.
+MEMORY = "400MB"
+
+Rows = pa.Table | pa.RecordBatchReader | ds.Dataset
+
+
+def statement(table: str) -> str:
+    """The SQL text of a table."""
+    return (files("wifi_assets") / "sql" / f"{table}.sql").read_text()
+
+
+class Engine:
+    """One DuckDB connection with the prelude."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def view(self, name: str, rows: Rows, where: str = "true") -> None:
+        """Make ``rows`` known as ``name``, only those for which ``where`` holds."""
+        self._connection.register(f"all_{name}", rows)
+        self._connection.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS SELECT * FROM "all_{name}" WHERE {where}')  # noqa: S608
+
+    def query(self, text: str) -> pa.Table:
+        """The result of a statement."""
+        return self._connection.sql(text).to_arrow_table()
+
+    def stream(self, text: str, rows: int = 50_000) -> pa.RecordBatchReader:
+        """The result of a statement in batches, for results that do not fit in memory."""
+        return self._connection.sql(text).to_arrow_reader(rows)
+
+
+@contextmanager
+def engine() -> Iterator[Engine]:
+    """An engine that spills into a folder of its own."""
+    with TemporaryDirectory(prefix="wifi-assets-") as spill, duckdb.connect() as connection:
+        connection.execute(f"SET memory_limit = '{MEMORY}'; SET temp_directory = '{spill}'")
+        connection.execute(statement("prelude"))
+        yield Engine(connection)

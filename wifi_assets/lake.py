@@ -1,0 +1,367 @@
+"""The lake: Delta tables, and how far each has come, in the same commit as its rows.
+
+Here belongs what is Delta's: making and evolving tables, commits with progress, reading the files that
+matter, what changed between two versions, maintenance. Not here: what is computed (``steps.py``) or
+what the tables hold (``schemas.py``).
+
+Progress. A table keeps, as Delta application transactions, one number for each Kafka partition
+(``<upstream>/<partition>``: the position up to which it holds its upstream) and, where days are
+recomputed, the upstream's Delta version (``<upstream>``). A position is a Kafka offset; after the topic
+was deleted and made again it is that offset plus ``GENERATION``, so that positions only ever grow.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.fs as pafs
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.fs import DeltaStorageHandler
+
+from wifi_assets.schemas import TABLES, Table
+
+#: Positions of one generation of the topic. Offsets stay far below: 2**44 messages are 600 years of 1,000 a second.
+GENERATION = 1 << 44
+#: SQL of a row's position.
+POSITION = f"(CAST(topic_generation AS BIGINT) * {GENERATION} + kafka_offset)"
+
+_ZSTD = WriterProperties(compression="ZSTD", compression_level=1)
+_TOPIC = "wifi_assets.topic"
+_CONFIGURATION = {
+    # A checkpoint costs some ms; without one a reader replays every commit since the last.
+    "delta.checkpointInterval": "20",
+    # Commit files are only needed by readers of old versions; a sink that was away longer writes all anew.
+    "delta.logRetentionDuration": "interval 7 days",
+    "delta.deletedFileRetentionDuration": "interval 7 days",
+}
+#: Small files of one day from which on they are merged: each costs a reader its footer.
+_MANY_FILES = 32
+_TARGET_OCTETS = 64 * 1024 * 1024
+
+
+class LakeError(RuntimeError):
+    """The lake cannot be used as it is; one sentence says which table, why, and what to do."""
+
+
+class OvertakenError(RuntimeError):
+    """Another run committed the same step first. Nothing was written; repeat from the new progress."""
+
+
+class Snapshot:
+    """One version of one table. Reads what the files of that version hold.
+
+    Attributes:
+        table: Its schema entry.
+        delta: The Delta table at that version.
+    """
+
+    def __init__(self, table: Table, delta: DeltaTable) -> None:
+        self.table = table
+        self.delta = delta
+
+    @property
+    def version(self) -> int:
+        """Delta version."""
+        return self.delta.version()
+
+    @property
+    def table_id(self) -> str:
+        """Another id is another table under the same name."""
+        return str(self.delta.metadata().id)
+
+    def positions(self, upstream: str) -> list[int]:
+        """Position reached in ``upstream``, by Kafka partition."""
+        found: list[int] = []
+        while (position := self.delta.transaction_version(f"{upstream}/{len(found)}")) is not None:
+            found.append(position)
+        return found
+
+    def upstream_version(self, upstream: str) -> int | None:
+        """Delta version of ``upstream`` that the table was computed from."""
+        return self.delta.transaction_version(upstream)
+
+    def files(self) -> pa.Table:
+        """One row a file: path, partition.day and the statistics of Delta's log."""
+        return pa.table(self.delta.get_add_actions(flatten=True))
+
+    def days(self) -> set[date]:
+        """Days that hold rows."""
+        return set(self.files()["partition.day"].to_pylist()) if self.table.partitioned else set()
+
+    def paths(self) -> set[str]:
+        """The version's data files."""
+        return set(self.files()["path"].to_pylist())
+
+    def rows(self, days: Iterable[date] | None = None, paths: set[str] | None = None) -> ds.Dataset:
+        """The rows of some days, or of some files; of all without either."""
+        files = self.files()
+        if days is not None:
+            files = files.filter(pc.is_in(files["partition.day"], pa.array(sorted(days), pa.date32())))
+        if paths is not None:
+            files = files.filter(pc.is_in(files["path"], pa.array(sorted(paths), pa.string())))
+        return self._dataset(files["path"].to_pylist())
+
+    def beyond(self, positions: Sequence[int]) -> ds.Dataset:
+        """The files that may hold rows at or beyond these positions; some of their rows may be before."""
+        files = self.files()
+        if not len(files):
+            return self._dataset([])
+        lowest = min(positions, default=0)
+        newest = pc.add(
+            pc.multiply(pc.cast(files["max.topic_generation"], pa.int64()), GENERATION), files["max.kafka_offset"]
+        )
+        # A file without statistics is read.
+        return self._dataset(files.filter(pc.fill_null(pc.greater_equal(newest, lowest), True))["path"].to_pylist())
+
+    def _dataset(self, paths: list[str]) -> ds.Dataset:
+        root = self.delta.table_uri
+        if root.startswith("file://") or "://" not in root:
+            filesystem = pafs.SubTreeFileSystem(unquote(root.removeprefix("file://")), pafs.LocalFileSystem())
+        else:
+            filesystem = pafs.PyFileSystem(DeltaStorageHandler.from_table(self.delta._table))
+        partitioning = (
+            ds.partitioning(pa.schema([("day", pa.date32())]), flavor="hive") if self.table.partitioned else None
+        )
+        if not paths:
+            return ds.dataset(self.table.schema.empty_table())
+        return ds.dataset(
+            [unquote(path) for path in paths],
+            schema=self.table.schema,
+            format="parquet",
+            filesystem=filesystem,
+            partitioning=partitioning,
+        )
+
+
+class Lake:
+    """All tables under one folder or object-store URL."""
+
+    def __init__(self, url: str, options: dict[str, str] | None = None) -> None:
+        self.url = url if "://" in url else str(Path(url).absolute())
+        self._options = options or None
+
+    def uri(self, name: str) -> str:
+        """Where a table is."""
+        return f"{self.url.rstrip('/')}/{name}"
+
+    def exists(self, name: str) -> bool:
+        """Whether the table was ever made."""
+        return DeltaTable.is_deltatable(self.uri(name), self._options)
+
+    def open(self, name: str) -> Snapshot:
+        """The table's newest version; makes it where it is missing, adds columns that are new.
+
+        Raises:
+            LakeError: A stored column has another type, or another program turned on Delta features
+                under which this one would read or write wrongly.
+        """
+        table = TABLES[name]
+        try:
+            delta = DeltaTable(self.uri(name), storage_options=self._options)
+        except TableNotFoundError:
+            delta = DeltaTable.create(
+                self.uri(name),
+                table.schema,
+                mode="ignore",
+                partition_by=["day"] if table.partitioned else None,
+                configuration=_CONFIGURATION,
+                storage_options=self._options,
+            )
+        protocol = delta.protocol()
+        if protocol.min_reader_version > 1 or protocol.min_writer_version > 2:
+            raise LakeError(
+                f"table {name} at {self.uri(name)} needs Delta reader {protocol.min_reader_version}, writer "
+                f"{protocol.min_writer_version}: drop the table features that were turned on, or rebuild the table"
+            )
+        self._evolve(table, delta)
+        return Snapshot(table, delta)
+
+    def at(self, name: str, version: int) -> Snapshot | None:
+        """An earlier version, or None if its log or one of its files is gone."""
+        try:
+            snapshot = Snapshot(TABLES[name], DeltaTable(self.uri(name), version, storage_options=self._options))
+        except (DeltaError, TableNotFoundError):
+            return None
+        return snapshot
+
+    def append(self, at: Snapshot, rows: pa.Table, positions: dict[str, Sequence[int]]) -> None:
+        """Commit new rows and the positions they reach, together.
+
+        Raises:
+            OvertakenError: The table moved on since ``at`` was opened.
+        """
+        self._write(at, rows, positions, {}, mode="append")
+
+    def replace(
+        self,
+        at: Snapshot,
+        rows: pa.Table,
+        days: Iterable[date] | None,
+        positions: dict[str, Sequence[int]],
+        versions: dict[str, int] | None = None,
+    ) -> None:
+        """Commit ``rows`` in place of all rows of ``days`` (of the whole table if None), with the progress.
+
+        Raises:
+            OvertakenError: The table moved on since ``at`` was opened.
+        """
+        predicate = None
+        if days is not None:
+            predicate = "day IN ({})".format(", ".join(f"'{day}'" for day in sorted(days)))
+        self._write(at, rows, positions, versions or {}, mode="overwrite", predicate=predicate)
+
+    def _write(
+        self,
+        at: Snapshot,
+        rows: pa.Table,
+        positions: dict[str, Sequence[int]],
+        versions: dict[str, int],
+        mode: Literal["append", "overwrite"],
+        predicate: str | None = None,
+    ) -> None:
+        transactions = [
+            Transaction(f"{upstream}/{partition}", position)
+            for upstream, reached in positions.items()
+            for partition, position in enumerate(reached)
+        ] + [Transaction(upstream, version) for upstream, version in versions.items()]
+        with overtaken(at.table.name):
+            write_deltalake(
+                at.delta,
+                rows.select(at.table.schema.names).cast(at.table.schema),
+                mode=mode,
+                predicate=predicate,
+                commit_properties=CommitProperties(app_transactions=transactions, max_commit_retries=0),
+                writer_properties=_ZSTD,
+                post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
+            )
+
+    def _evolve(self, table: Table, delta: DeltaTable) -> None:
+        stored = pa.schema(delta.schema().to_arrow())
+        wanted = table.schema
+        for field in wanted:
+            if field.name in stored.names and not _same(stored.field(field.name).type, field.type):
+                raise LakeError(
+                    f"table {table.name} at {self.uri(table.name)}: column {field.name} is stored as "
+                    f"{stored.field(field.name).type}, this version of wifi_assets has {field.type}; nothing was "
+                    "changed: set WIFI_LAKE to a new folder and ingest again, or go back to the version that wrote it"
+                )
+        new = [field for field in wanted if field.name not in stored.names]
+        if new:
+            delta.alter.add_columns([_delta_field(field.with_nullable(True)) for field in new])
+
+    # ------------------------------------------------------------------ the topic behind frames
+
+    def topic(self) -> tuple[str, int]:
+        """The topic's ``name@id`` that frames were drained from, and its generation; ("", 0) before the first."""
+        known = self.open("frames").delta.metadata().configuration.get(_TOPIC, "")
+        name, _, generation = known.rpartition("#")
+        return name, int(generation or 0)
+
+    def set_topic(self, name: str, generation: int) -> None:
+        """Remember the topic; a generation of one more makes all positions begin anew above the old."""
+        delta = self.open("frames").delta
+        delta.alter.set_table_properties({_TOPIC: f"{name}#{generation}"}, raise_if_not_exists=False)
+
+    # ------------------------------------------------------------------ what changed, for those who follow
+
+    def changed_days(self, now: Snapshot, since: int | None) -> set[date]:
+        """Days of a table whose files differ between version ``since`` and ``now``; all if it is unknown."""
+        if since == now.version:
+            return set()
+        before = self.at(now.table.name, since) if since is not None else None
+        if before is None:
+            return now.days()
+        old, new = before.files(), now.files()
+        same = set(old["path"].to_pylist()) & set(new["path"].to_pylist())
+        return {
+            day
+            for files in (old, new)
+            for path, day in zip(files["path"].to_pylist(), files["partition.day"].to_pylist(), strict=True)
+            if path not in same
+        }
+
+    # ------------------------------------------------------------------ maintenance
+
+    def compact(self, name: str, at_least: int = _MANY_FILES) -> int:
+        """Merge the small files of days that have ``at_least`` of them; returns the files merged."""
+        snapshot = self.open(name)
+        files = snapshot.files()
+        if not len(files):
+            return 0
+        small = files.filter(pc.less(files["size_bytes"], _TARGET_OCTETS // 2))
+        if not snapshot.table.partitioned:
+            filters = [None] if len(small) >= at_least else []
+        else:
+            counted = small.group_by("partition.day").aggregate([("path", "count")]).to_pylist()
+            days = [row["partition.day"] for row in counted if row["path_count"] >= at_least]
+            filters = [[("day", "=", str(day))] for day in days]
+        merged = 0
+        for day in filters:
+            with overtaken(name):
+                done = snapshot.delta.optimize.compact(
+                    partition_filters=day, target_size=_TARGET_OCTETS, writer_properties=_ZSTD
+                )
+            merged += done["numFilesRemoved"]
+            snapshot = self.open(name)
+        return merged
+
+    def vacuum(self, name: str, retention: timedelta = timedelta(days=7)) -> int:
+        """Delete files that no version of the last ``retention`` needs, and old log entries; returns the files."""
+        delta = self.open(name).delta
+        removed = delta.vacuum(retention_hours=int(retention.total_seconds() // 3600), dry_run=False)
+        delta.create_checkpoint()
+        delta.cleanup_metadata()
+        return len(removed)
+
+    def delete_before(self, name: str, first: date) -> set[date]:
+        """Drop whole days before ``first``; returns them. Progress stays, so they do not come back."""
+        snapshot = self.open(name)
+        gone = {day for day in snapshot.days() if day < first}
+        if gone:
+            with overtaken(name):
+                snapshot.delta.delete(f"day < '{first}'")
+        return gone
+
+
+def _same(stored: pa.DataType, wanted: pa.DataType) -> bool:
+    return bool(_plain(stored).equals(_plain(wanted)))
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """The type without the names and view or large forms in which Delta's reader gives it back."""
+    if pa.types.is_map(kind):
+        return pa.map_(_plain(kind.key_type), _plain(kind.item_type))
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_list_view(kind):
+        return pa.list_(_plain(kind.value_type))
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
+        return pa.binary()
+    return kind
+
+
+def _delta_field(field: pa.Field) -> object:
+    from deltalake import Schema
+
+    return Schema.from_arrow(pa.schema([field])).fields[0]
+
+
+@contextmanager
+def overtaken(name: str) -> Iterator[None]:
+    """Turn Delta's refusal of a second writer into ``OvertakenError``."""
+    try:
+        yield
+    except CommitFailedError as error:
+        raise OvertakenError(f"table {name}: another run committed first ({error})") from error
+
+
+def now() -> datetime:
+    """Now, UTC and aware."""
+    return datetime.now(UTC)

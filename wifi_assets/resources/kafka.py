@@ -1,0 +1,278 @@
+"""Reading the topic: what it holds, and messages from explicit offsets up to explicit offsets.
+
+Here belongs all that is Kafka's. Not here: how far the platform has come (``lake.py`` knows) or what a
+message means (``frames/``). Rules and their measurements: ``assign()`` with offsets, for the first
+message comes in 0.03 s against seconds for a group join; ``fetch.queue.backoff.ms=10``, for with the
+default of 1,000 the fetcher sleeps whenever its queue is full; ``auto.offset.reset=error``, for librdkafka
+otherwise goes silently to the end when offsets are gone.
+"""
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+from confluent_kafka import (
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+
+from wifi_assets.demo.broker import is_embedded
+from wifi_assets.frames.parse import MESSAGES
+
+#: Seconds until a silent broker is an error: people wait no longer for a sentence.
+ANSWER_SECONDS = 10
+#: Messages of one ``consume`` call: Python objects of more would only cost memory (*measured*: no faster).
+_CALL = 10_000
+
+_REMEDIES = {
+    KafkaError._AUTHENTICATION: "check sasl.username, sasl.password and sasl.mechanism in WIFI_KAFKA_CONFIG",
+    KafkaError._SSL: "check ssl.ca.location and security.protocol in WIFI_KAFKA_CONFIG",
+    KafkaError._RESOLVE: "check the name in WIFI_KAFKA_BOOTSTRAP",
+    KafkaError._TRANSPORT: "check that it runs, WIFI_KAFKA_BOOTSTRAP and its security.protocol",
+    KafkaError._ALL_BROKERS_DOWN: "check that it runs, WIFI_KAFKA_BOOTSTRAP and its security.protocol",
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "the login needs DESCRIBE and READ on the topic",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "the login needs READ on the group WIFI_KAFKA_GROUP",
+}
+
+
+class KafkaUnavailable(RuntimeError):  # noqa: N818 - reads as what it is
+    """The topic cannot be read; one sentence names broker, topic, cause and what to do."""
+
+
+@dataclass(frozen=True)
+class TopicState:
+    """What the topic holds now.
+
+    Attributes:
+        topic_id: Kafka's id of the topic, another one after it was deleted and made again. The embedded
+            broker has none: there the cluster's id, new with each start, takes its place.
+        low: First offset kept, by partition.
+        high: One past the last offset, by partition.
+    """
+
+    topic_id: str
+    low: list[int]
+    high: list[int]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some messages and how far they reach.
+
+    Attributes:
+        messages: Table of schema ``MESSAGES``; ``topic_generation`` is 0, the lake knows better.
+        reached: Next offset by partition, for every partition of the topic.
+    """
+
+    messages: pa.Table
+    reached: list[int]
+
+
+class KafkaTopic:
+    """One topic of one cluster."""
+
+    def __init__(self, bootstrap: str, topic: str, config: Mapping[str, Any], group: str) -> None:
+        self.topic = topic
+        self.where = bootstrap
+        self._heard: list[KafkaError] = []
+        self._secrets = [str(v) for k, v in config.items() if re.search("password|secret|key$|pem$|jaas|token", k)]
+        self._config = {
+            "bootstrap.servers": bootstrap,
+            "group.id": group,
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "error",
+            "isolation.level": "read_committed",
+            "fetch.queue.backoff.ms": 10,
+            "queued.max.messages.kbytes": 65_536,
+            "socket.connection.setup.timeout.ms": 5_000,
+            "log_level": 2,
+            **config,
+            "error_cb": self._heard.append,
+        }
+
+    def look(self) -> TopicState:
+        """The topic's id and watermarks.
+
+        Raises:
+            KafkaUnavailable: No broker answers, the login is refused, or there is no such topic.
+        """
+        consumer = self._consumer()
+        try:
+            metadata = self._metadata(consumer)
+            partitions = metadata.topics[self.topic].partitions
+            marks = [
+                consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=ANSWER_SECONDS)
+                for partition in range(len(partitions))
+            ]
+            if None in marks:
+                raise self._error("a partition's leader does not answer", None)
+            topic_id = metadata.cluster_id if is_embedded(metadata) else self._topic_id()
+            return TopicState(str(topic_id), [low for low, _ in marks], [high for _, high in marks])
+        except KafkaException as error:
+            raise self._error("it cannot be looked at", error.args[0]) from error
+        finally:
+            consumer.close()
+
+    def read(self, starts: list[int], ends: list[int], batch: int) -> Iterator[Batch]:
+        """Messages from ``starts`` up to ``ends`` (exclusive), in batches of at most ``batch``.
+
+        ``ends`` are reached when the consumer's position says so, since transaction markers take offsets.
+
+        Raises:
+            KafkaUnavailable: The broker stops answering, or an offset is no longer there.
+        """
+        reached = [max(start, 0) for start in starts]
+        open_partitions = {p for p in range(len(ends)) if reached[p] < ends[p]}
+        if not open_partitions:
+            return
+        consumer = self._consumer()
+        try:
+            consumer.assign([TopicPartition(self.topic, p, reached[p]) for p in sorted(open_partitions)])
+            while open_partitions:
+                rows, counted, heard = _Rows(), 0, time.monotonic()
+                while counted < batch and open_partitions:
+                    remaining = sum(ends[p] - reached[p] for p in open_partitions)
+                    got = consumer.consume(min(_CALL, batch - counted, remaining), timeout=0.5)
+                    self._check(got, heard)
+                    if got:
+                        heard = time.monotonic()
+                    fresh = [m for m in got if m.error() is None and m.offset() < ends[m.partition()]]
+                    rows.add(fresh)
+                    counted += len(fresh)
+                    for message in fresh:
+                        reached[message.partition()] = message.offset() + 1
+                    for message in got:
+                        # Beyond the end, or the end of the partition: nothing of ours is left there.
+                        if message.offset() >= ends[message.partition()]:
+                            reached[message.partition()] = ends[message.partition()]
+                    done = {p for p in open_partitions if reached[p] >= ends[p]}
+                    if done:
+                        consumer.pause([TopicPartition(self.topic, p) for p in done])
+                        open_partitions -= done
+                yield Batch(rows.table(), list(reached))
+        except KafkaException as error:
+            raise self._error("it cannot be read", error.args[0]) from error
+        finally:
+            consumer.close()
+
+    def commit(self, offsets: list[int]) -> None:
+        """Tell the group's offsets to Kafka, for tools that show lag; nothing here reads them.
+
+        Raises:
+            KafkaUnavailable: The broker refuses them.
+        """
+        consumer = self._consumer()
+        try:
+            consumer.commit(
+                offsets=[TopicPartition(self.topic, p, o) for p, o in enumerate(offsets)], asynchronous=False
+            )
+        except KafkaException as error:
+            raise self._error(f"group {self._config['group.id']}: offsets not committed", error.args[0]) from error
+        finally:
+            consumer.close()
+
+    def _consumer(self) -> Consumer:
+        self._heard.clear()
+        try:
+            return Consumer(self._config)
+        except (KafkaException, TypeError, ValueError) as error:
+            reason = error.args[0].str() if isinstance(error, KafkaException) else str(error)
+            raise KafkaUnavailable(f"WIFI_KAFKA_CONFIG: {self._plain(reason)}") from error
+
+    def _metadata(self, consumer: Consumer) -> Any:
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                metadata = consumer.list_topics(self.topic, timeout=1)
+            except KafkaException as error:
+                consumer.poll(0)
+                told = [one.code() for one in self._heard]
+                hopeless = KafkaError._AUTHENTICATION in told or KafkaError._SSL in told
+                if hopeless or time.monotonic() > deadline:
+                    raise self._error("no answer", self._cause() or error.args[0]) from error
+                continue
+            topic = metadata.topics[self.topic]
+            if topic.error is None:
+                return metadata
+            # A topic that was just made answers so for a moment.
+            if topic.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART and not is_embedded(metadata):
+                raise KafkaUnavailable(
+                    f"Kafka at {self.where} has no topic {self.topic}: make it with retention.ms=-1, "
+                    "e.g. by `wifi-assets capture --create-topic 4 --read FILE…`, or set WIFI_KAFKA_TOPIC"
+                )
+            if time.monotonic() > deadline:
+                raise self._error("it cannot be looked at", topic.error)
+            time.sleep(0.1)
+
+    def _topic_id(self) -> str:
+        admin = AdminClient({k: v for k, v in self._config.items() if k in ("bootstrap.servers", "error_cb", "log_level")
+                             or k.split(".")[0] in ("sasl", "ssl", "security")})  # fmt: skip
+        described = admin.describe_topics(TopicCollection([self.topic]), request_timeout=ANSWER_SECONDS)
+        return str(described[self.topic].result().topic_id)
+
+    def _check(self, got: list[Message], heard: float) -> None:
+        for message in got:
+            error = message.error()
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                raise self._error(f"partition {message.partition()}, offset {message.offset()}", error)
+        # A lost connection heals by itself; silence for this long does not.
+        if not got and time.monotonic() - heard > ANSWER_SECONDS:
+            raise self._error("the broker stopped answering", self._cause())
+
+    def _cause(self) -> KafkaError | None:
+        return next((one for code in _REMEDIES for one in self._heard if one.code() == code), None)
+
+    def _error(self, what: str, error: KafkaError | None) -> KafkaUnavailable:
+        told = f": {self._plain(error.str())}" if error is not None else ""
+        remedy = _REMEDIES.get(error.code()) if error is not None else None
+        return KafkaUnavailable(
+            f"Kafka at {self.where}, topic {self.topic}: {what}{told}" + (f"; {remedy}" if remedy else "")
+        )
+
+    def _plain(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "…") if secret else text
+        return re.sub(r" \(after \d+ms in state \w+(, \d+ identical error\(s\) suppressed)?\)", "", text)
+
+
+class _Rows:
+    """Messages as columns, a chunk a call, so that their Python objects are short-lived."""
+
+    def __init__(self) -> None:
+        self._chunks: list[pa.RecordBatch] = []
+
+    def add(self, messages: list[Message]) -> None:
+        if not messages:
+            return
+        # Kafka's timestamps count milliseconds; a message without one counts as read now.
+        now = int(datetime.now(UTC).timestamp() * 1000)
+        times = [t for kind, t in (m.timestamp() for m in messages)]
+        if any(m.timestamp()[0] == TIMESTAMP_NOT_AVAILABLE for m in messages[:1]) or min(times) < 0:
+            times = [t if t >= 0 else now for t in times]
+        self._chunks.append(
+            pa.record_batch(
+                [
+                    pa.array([0] * len(messages), pa.int32()),
+                    pa.array([m.partition() for m in messages], pa.int32()),
+                    pa.array([m.offset() for m in messages], pa.int64()),
+                    pa.array(times, pa.int64()).cast(pa.timestamp("ms", "UTC")).cast(pa.timestamp("us", "UTC")),
+                    pa.array([m.key() for m in messages], pa.binary()),
+                    pa.array([m.value() for m in messages], pa.binary()),
+                ],
+                schema=MESSAGES,
+            )
+        )
+
+    def table(self) -> pa.Table:
+        return pa.Table.from_batches(self._chunks, MESSAGES)

@@ -1,0 +1,7 @@
+SELECT day, topic_generation, kafka_partition, kafka_offset, event_time,
+  radio_channel, signal_percentage, signal_dbm, duration_us,
+  receiver_address, receiver_address_resolved, destination_address, destination_address_resolved,
+  transmitter_address, transmitter_address_resolved, source_address, source_address_resolved,
+  station_address, station_address_resolved
+FROM frames
+WHERE frame_subtype = 36

@@ -1,0 +1,284 @@
+"""How a table follows its upstream: what is new is read, computed by the table's SQL, and committed
+together with how far it reaches.
+
+Here belong the two kinds of step, append and recompute, and the rebuilding of days. Not here: the
+drain of Kafka (``drain.py``), the SQL (``sql/``), the commits themselves (``lake.py``), Dagster.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import TypeVar
+
+import pyarrow as pa
+from netaddr import OUI  # noqa: F401 - the registry that vendor_of_oui reads
+
+from wifi_assets.engine import Engine, engine, statement
+from wifi_assets.frames.address import vendor_of_oui
+from wifi_assets.lake import POSITION, Lake, OvertakenError, Snapshot
+
+#: Upstream rows of one append commit: what bounds the memory of a table that is far behind.
+WINDOW = 500_000
+#: Tries until a step gives way: each lost race means that another run has done the work.
+_TRIES = 10
+
+_DAY = timedelta(days=1)
+T = TypeVar("T")
+
+
+@dataclass
+class Done:
+    """What a step did.
+
+    Attributes:
+        rows: Rows written.
+        days: Days whose rows are others now.
+        commits: Commits made.
+    """
+
+    rows: int = 0
+    days: set[date] = field(default_factory=set)
+    commits: int = 0
+
+    def add(self, rows: int, days: Iterable[date]) -> None:
+        """Count one commit."""
+        self.rows += rows
+        self.days.update(days)
+        self.commits += 1
+
+
+def repeat_when_overtaken(step: Callable[[], T]) -> T:
+    """Run a step again from the newest progress while another run is faster."""
+    for _ in range(_TRIES - 1):
+        try:
+            return step()
+        except OvertakenError:
+            continue
+    return step()
+
+
+def catch_up(lake: Lake, name: str) -> Done:
+    """Bring a table to its upstream's present: append what is new, or recompute the days that changed."""
+    table = lake.open(name).table
+    step = {"append": _append, "recompute": _recompute, "snapshot": _merge}[table.kind]
+    done = Done()
+    while repeat_when_overtaken(lambda: step(lake, name, done)):
+        pass
+    lake.compact(name)
+    return done
+
+
+def rebuild(lake: Lake, name: str, days: set[date]) -> Done:
+    """Compute whole days anew from the upstream, with today's devices, whatever the progress says."""
+    done = catch_up(lake, name)
+    table = lake.open(name).table
+
+    def again() -> None:
+        if table.kind == "append":
+            _rebuild_appended(lake, name, days, done)
+        elif table.kind == "recompute":
+            _replace_days(lake, name, days, done)
+        else:
+            _merge_all(lake, name, done)
+
+    repeat_when_overtaken(again)
+    return done
+
+
+# ---------------------------------------------------------------- append
+
+
+def _append(lake: Lake, name: str, done: Done) -> bool:
+    """One window of upstream rows; True if more is left."""
+    own = lake.open(name)
+    source = _upstream(lake, own)
+    reached = source.positions(_origin(lake, source.table.name))
+    mine = _padded(own.positions(source.table.name), len(reached))
+    if mine == reached:
+        return False
+    with engine() as run:
+        beyond = source.beyond([m for m, r in zip(mine, reached, strict=True) if m < r])
+        run.view("upstream", beyond, _between(mine, reached))
+        until = _window(run, mine, reached)
+        run.view(source.table.name, beyond, _between(mine, until))
+        rows = _compute(lake, run, name)
+    lake.append(own, rows, {source.table.name: until})
+    done.add(len(rows), set(rows["day"].unique().to_pylist()))
+    return until != reached
+
+
+def _window(run: Engine, mine: list[int], reached: list[int]) -> list[int]:
+    """Positions up to which about ``WINDOW`` rows lie, taken evenly from the partitions."""
+    counted = {
+        row["kafka_partition"]: row["n"]
+        for row in run.query("SELECT kafka_partition, count(*) AS n FROM upstream GROUP BY kafka_partition").to_pylist()
+    }
+    if sum(counted.values()) <= WINDOW:
+        return reached
+    share = max(1, WINDOW // len(counted))
+    until = list(reached)
+    for partition, rows in counted.items():
+        if rows > share:
+            nth = run.query(
+                f"SELECT {POSITION} AS p FROM upstream WHERE kafka_partition = {partition} "  # noqa: S608
+                f"ORDER BY p LIMIT 1 OFFSET {share}"
+            )
+            until[partition] = nth["p"][0].as_py()
+    return until
+
+
+def _rebuild_appended(lake: Lake, name: str, days: set[date], done: Done) -> None:
+    own = lake.open(name)
+    source = _upstream(lake, own)
+    mine = own.positions(source.table.name)
+    for day in sorted(days):
+        with engine() as run:
+            run.view(source.table.name, source.rows(days={day}), _between([0] * len(mine), mine))
+            rows = _compute(lake, run, name)
+        lake.replace(own, rows, {day}, {source.table.name: mine})
+        done.add(len(rows), {day})
+        own = lake.open(name)
+
+
+# ---------------------------------------------------------------- recompute
+
+
+def _recompute(lake: Lake, name: str, done: Done) -> bool:
+    """All days that changed upstream since the version this table was computed from."""
+    own = lake.open(name)
+    source = _upstream(lake, own)
+    days = lake.changed_days(source, own.upstream_version(source.table.name))
+    if own.upstream_version(source.table.name) != source.version:
+        _replace(lake, own, source, days, done)
+    return False
+
+
+def _replace_days(lake: Lake, name: str, days: set[date], done: Done) -> None:
+    own = lake.open(name)
+    source = _upstream(lake, own)
+    # Only up to the version that catch_up saw: a newer one may hold other changed days as well.
+    seen = own.upstream_version(source.table.name)
+    at = lake.at(source.table.name, seen) if seen is not None else None
+    _replace(lake, own, at or source, days, done)
+
+
+def _replace(lake: Lake, own: Snapshot, source: Snapshot, days: set[date], done: Done) -> None:
+    """Replace days one by one, so that one day's rows bound the memory; the last commit moves the progress."""
+    name, upstream = own.table.name, source.table.name
+    before = own.upstream_version(upstream)
+    groups = _linked(source, days) if name == "oui_fingerprint_sessions" else [{day} for day in sorted(days)]
+    for number, group in enumerate(groups, 1):
+        with engine() as run:
+            run.view(upstream, source.rows(days=group))
+            rows = _compute(lake, run, name)
+        last = number == len(groups)
+        versions = {upstream: source.version} if last else {} if before is None else {upstream: before}
+        lake.replace(own, rows, group, {}, versions)
+        done.add(len(rows), group)
+        own = lake.open(name)
+    if not groups:
+        lake.append(own, own.table.schema.empty_table(), {})
+
+
+def _linked(fragments: Snapshot, days: set[date]) -> list[set[date]]:
+    """Runs of days to be recomputed together, since a session may run through them.
+
+    A changed day can end, begin or split sessions of its neighbours; and a session that runs on over
+    further midnights reaches as far as fragments meet there.
+    """
+    with engine() as run:
+        run.view("f", fragments.rows())
+        met = run.query("""
+            SELECT DISTINCT b.day AS day FROM f AS a JOIN f AS b
+            ON a.fingerprint = b.fingerprint AND b.day = a.day + 1
+            AND b.first_probe <= a.last_probe + INTERVAL '5' MINUTE
+        """)
+    linked = set(met["day"].to_pylist())
+    wanted: set[date] = set()
+    for day in days:
+        first, last = day - _DAY, day + _DAY
+        while first in linked:
+            first -= _DAY
+        while last + _DAY in linked:
+            last += _DAY
+        wanted.update(first + _DAY * n for n in range((last - first).days + 1))
+    groups: list[set[date]] = []
+    for day in sorted(wanted):
+        if groups and day - _DAY in groups[-1]:
+            groups[-1].add(day)
+        else:
+            groups.append({day})
+    return groups
+
+
+# ---------------------------------------------------------------- snapshots merged from daily parts
+
+
+def _merge(lake: Lake, name: str, done: Done) -> bool:
+    own = lake.open(name)
+    if own.upstream_version(str(own.table.upstream)) != lake.open(str(own.table.upstream)).version:
+        _merge_all(lake, name, done)
+    return False
+
+
+def _merge_all(lake: Lake, name: str, done: Done) -> None:
+    own = lake.open(name)
+    source = _upstream(lake, own)
+    with engine() as run:
+        run.view(source.table.name, source.rows())
+        rows = _compute(lake, run, name)
+    lake.replace(own, rows, None, {}, {source.table.name: source.version})
+    done.add(len(rows), source.days())
+
+
+# ---------------------------------------------------------------- what they share
+
+
+def _upstream(lake: Lake, own: Snapshot) -> Snapshot:
+    assert own.table.upstream is not None, f"{own.table.name} is at the edge"
+    return lake.open(own.table.upstream)
+
+
+def _origin(lake: Lake, name: str) -> str:
+    """What the positions of a table count: the topic for frames, else its upstream."""
+    table = lake.open(name).table
+    return table.upstream or "pcap"
+
+
+def _padded(positions: list[int], partitions: int) -> list[int]:
+    return positions + [0] * (partitions - len(positions))
+
+
+def _between(low: list[int], high: list[int]) -> str:
+    """SQL: rows whose position lies in [low, high) of their partition."""
+    parts = [
+        f"(kafka_partition = {partition} AND {POSITION} >= {first} AND {POSITION} < {end})"
+        for partition, (first, end) in enumerate(zip(low, high, strict=True))
+        if first < end
+    ]
+    return " OR ".join(parts) or "false"
+
+
+def _compute(lake: Lake, run: Engine, name: str) -> pa.Table:
+    """Run the table's statement over the views, with the tables that it looks things up in."""
+    text = statement(name)
+    if name == "probes_enriched":
+        run.view("devices", lake.open("devices").rows())
+        prefixes = run.query("SELECT DISTINCT substr(source_address, 1, 8) AS p FROM probes")["p"].drop_null()
+        run.view("vendors", _vendors({int(p.replace(":", ""), 16) for p in prefixes.to_pylist()}))
+    if name == "oui_fingerprint_sessions":
+        ouis = run.query("SELECT DISTINCT o FROM (SELECT explode(tag_oui) AS o FROM session_fragments)")["o"]
+        run.view("vendors", _vendors(set(ouis.drop_null().to_pylist())))
+    return run.query(text)
+
+
+def _vendors(ouis: set[int]) -> pa.Table:
+    known = [(oui, vendor) for oui in sorted(ouis) if (vendor := vendor_of_oui(oui))]
+    prefixes = [":".join(f"{oui:06x}"[i : i + 2] for i in (0, 2, 4)) for oui, _ in known]
+    return pa.table(
+        {
+            "oui": pa.array([oui for oui, _ in known], pa.int64()),
+            "prefix": pa.array(prefixes, pa.string()),
+            "vendor": pa.array([vendor for _, vendor in known], pa.string()),
+        }
+    )
