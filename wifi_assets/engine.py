@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from tempfile import TemporaryDirectory
+from typing import TypeAlias
 
 import duckdb
 import pyarrow as pa
@@ -17,7 +18,7 @@ import pyarrow.dataset as ds
 #: Of the GiB that a run may take, the part that DuckDB keeps before it spills to disk.
 MEMORY = "400MB"
 
-Rows = pa.Table | pa.RecordBatchReader | ds.Dataset
+Rows: TypeAlias = pa.Table | pa.RecordBatchReader | ds.Dataset
 
 
 def statement(table: str) -> str:

@@ -12,16 +12,24 @@ was deleted and made again it is that offset plus ``GENERATION``, so that positi
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Literal
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.fs as pafs
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction, WriterProperties, write_deltalake
+from deltalake import (
+    CommitProperties,
+    DeltaTable,
+    PostCommitHookProperties,
+    Schema,
+    Transaction,
+    WriterProperties,
+    write_deltalake,
+)
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.fs import DeltaStorageHandler
 
@@ -44,6 +52,21 @@ _CONFIGURATION = {
 #: Small files of one day from which on they are merged: each costs a reader its footer.
 _MANY_FILES = 32
 _TARGET_OCTETS = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Topic:
+    """The topic behind the lake.
+
+    Attributes:
+        name: Its name.
+        topic_id: Kafka's id of it.
+        generation: How often it was deleted and made again, or exchanged for another, and accepted.
+    """
+
+    name: str
+    topic_id: str
+    generation: int
 
 
 class LakeError(RuntimeError):
@@ -115,7 +138,8 @@ class Snapshot:
             return self._dataset([])
         lowest = min(positions, default=0)
         newest = pc.add(
-            pc.multiply(pc.cast(files["max.topic_generation"], pa.int64()), GENERATION), files["max.kafka_offset"]
+            pc.multiply(pc.cast(files["max.topic_generation"], pa.int64()), GENERATION),
+            files["max.kafka_offset"],
         )
         # A file without statistics is read.
         return self._dataset(files.filter(pc.fill_null(pc.greater_equal(newest, lowest), True))["path"].to_pylist())
@@ -191,13 +215,19 @@ class Lake:
             return None
         return snapshot
 
-    def append(self, at: Snapshot, rows: pa.Table, positions: dict[str, Sequence[int]]) -> None:
-        """Commit new rows and the positions they reach, together.
+    def append(
+        self,
+        at: Snapshot,
+        rows: pa.Table,
+        positions: dict[str, Sequence[int]],
+        versions: dict[str, int] | None = None,
+    ) -> None:
+        """Commit new rows and how far they reach, together.
 
         Raises:
             OvertakenError: The table moved on since ``at`` was opened.
         """
-        self._write(at, rows, positions, {}, mode="append")
+        self._write(at, rows, positions, versions or {}, overwrite=False)
 
     def replace(
         self,
@@ -215,7 +245,7 @@ class Lake:
         predicate = None
         if days is not None:
             predicate = "day IN ({})".format(", ".join(f"'{day}'" for day in sorted(days)))
-        self._write(at, rows, positions, versions or {}, mode="overwrite", predicate=predicate)
+        self._write(at, rows, positions, versions or {}, overwrite=True, predicate=predicate)
 
     def _write(
         self,
@@ -223,7 +253,8 @@ class Lake:
         rows: pa.Table,
         positions: dict[str, Sequence[int]],
         versions: dict[str, int],
-        mode: Literal["append", "overwrite"],
+        *,
+        overwrite: bool,
         predicate: str | None = None,
     ) -> None:
         transactions = [
@@ -235,7 +266,7 @@ class Lake:
             write_deltalake(
                 at.delta,
                 rows.select(at.table.schema.names).cast(at.table.schema),
-                mode=mode,
+                mode="overwrite" if overwrite else "append",  # type: ignore[arg-type]
                 predicate=predicate,
                 commit_properties=CommitProperties(app_transactions=transactions, max_commit_retries=0),
                 writer_properties=_ZSTD,
@@ -254,20 +285,25 @@ class Lake:
                 )
         new = [field for field in wanted if field.name not in stored.names]
         if new:
-            delta.alter.add_columns([_delta_field(field.with_nullable(True)) for field in new])
+            nullable = pa.schema([field.with_nullable(True) for field in new])
+            delta.alter.add_columns(Schema.from_arrow(nullable).fields)
 
     # ------------------------------------------------------------------ the topic behind frames
 
-    def topic(self) -> tuple[str, int]:
-        """The topic's ``name@id`` that frames were drained from, and its generation; ("", 0) before the first."""
-        known = self.open("frames").delta.metadata().configuration.get(_TOPIC, "")
-        name, _, generation = known.rpartition("#")
-        return name, int(generation or 0)
+    def topic(self) -> Topic | None:
+        """The topic that frames were drained from; None before the first drain."""
+        known = self.open("frames").delta.metadata().configuration.get(_TOPIC)
+        if known is None:
+            return None
+        name, topic_id, generation = known.split("|")
+        return Topic(name, topic_id, int(generation))
 
-    def set_topic(self, name: str, generation: int) -> None:
+    def set_topic(self, topic: Topic) -> None:
         """Remember the topic; a generation of one more makes all positions begin anew above the old."""
         delta = self.open("frames").delta
-        delta.alter.set_table_properties({_TOPIC: f"{name}#{generation}"}, raise_if_not_exists=False)
+        delta.alter.set_table_properties(
+            {_TOPIC: f"{topic.name}|{topic.topic_id}|{topic.generation}"}, raise_if_not_exists=False
+        )
 
     # ------------------------------------------------------------------ what changed, for those who follow
 
@@ -296,6 +332,7 @@ class Lake:
         if not len(files):
             return 0
         small = files.filter(pc.less(files["size_bytes"], _TARGET_OCTETS // 2))
+        filters: list[list[tuple[str, str, str]] | None]
         if not snapshot.table.partitioned:
             filters = [None] if len(small) >= at_least else []
         else:
@@ -347,12 +384,6 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def _delta_field(field: pa.Field) -> object:
-    from deltalake import Schema
-
-    return Schema.from_arrow(pa.schema([field])).fields[0]
-
-
 @contextmanager
 def overtaken(name: str) -> Iterator[None]:
     """Turn Delta's refusal of a second writer into ``OvertakenError``."""
@@ -360,8 +391,3 @@ def overtaken(name: str) -> Iterator[None]:
         yield
     except CommitFailedError as error:
         raise OvertakenError(f"table {name}: another run committed first ({error})") from error
-
-
-def now() -> datetime:
-    """Now, UTC and aware."""
-    return datetime.now(UTC)

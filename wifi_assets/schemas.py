@@ -60,7 +60,10 @@ _KAFKA_TIME = {"kafka_timestamp": (TIME, "timestamp of the Kafka message")}
 _EVENT = {"event_time": (TIME, "when the sniffer heard the frame")}
 _TYPE = {
     "frame_type": (pa.int32(), "802.11 type: 0 management, 1 control, 2 data, 3 extension"),
-    "frame_subtype": (pa.int32(), "type x 16 + subtype, 0-63: probe request 4, beacon 8, RTS 27, CTS 28, ACK 29, null 36"),
+    "frame_subtype": (
+        pa.int32(),
+        "type x 16 + subtype, 0-63: probe request 4, beacon 8, RTS 27, CTS 28, ACK 29, null 36",
+    ),
 }
 _RADIO = {
     "radio_channel": (pa.int32(), "channel number"),
@@ -73,7 +76,10 @@ _RADIO = {
 def _address(role: str, meaning: str) -> dict[str, tuple[pa.DataType, str]]:
     return {
         f"{role}_address": (pa.string(), f"{meaning}, lower case with colons"),
-        f"{role}_address_resolved": (pa.string(), f"{meaning} as tshark named it; differs between tshark versions"),
+        f"{role}_address_resolved": (
+            pa.string(),
+            f"{meaning} as tshark named it; differs between tshark versions",
+        ),
     }
 
 
@@ -84,14 +90,20 @@ _SOURCE = _address("source", "source (SA)")
 _STATION = _address("station", "station (STAA)")
 _ELEMENTS = {"tagged_all": (pa.int64(), "count of tshark's tagged-parameter trees")}
 _VENDOR_TAGS = {
-    "tag_vendor_data": (TEXTS, "vendor tags' data, hex, in frame order; shorter than tag_oui where tshark dissects"),
+    "tag_vendor_data": (
+        TEXTS,
+        "vendor tags' data, hex, in frame order; shorter than tag_oui where tshark dissects",
+    ),
     "tag_vendor_oui_type": (NUMBERS, "vendor tags' OUI types, in frame order"),
     "tag_oui": (NUMBERS, "vendor tags' OUIs, in frame order"),
 }
 _COUNTRY = {"country_code": (pa.string(), "country element's code")}
 _WPS = {"wps_device_name": (pa.string(), "name that the device gives itself by WPS")}
 _SSID = {
-    "ssid": (pa.string(), "SSID as text, other than printable UTF-8 as \\xNN; '' wildcard or hidden; NULL no element"),
+    "ssid": (
+        pa.string(),
+        "SSID as text, other than printable UTF-8 as \\xNN; '' wildcard or hidden; NULL no element",
+    ),
     "ssid_bytes": (pa.binary(), "SSID as it was in the air"),
 }
 _FINGERPRINT = {"fingerprint": (pa.string(), "md5 of the three vendor tag lists; equal lists, equal fingerprint")}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
@@ -34,10 +34,11 @@ class Settings(BaseSettings):
     lake_options: dict[str, str] = Field(
         default_factory=dict, repr=False, description="object-store options as JSON (keys, region, endpoint)"
     )
-    first_day: date = Field(date(2020, 1, 1), description="first day partition (UTC); older frames are quarantined")
+    first_day: date = Field(date(2000, 1, 1), description="first day partition (UTC); older frames are quarantined")
     batch: int = Field(200_000, ge=1, description="messages of one drain commit")
     ssid_encoding: Annotated[str, Field(pattern="^(auto|hex|text)$")] = Field(
-        "auto", description="how wlan_ssid is written: hex (tshark 3 and later), text (tshark 2), auto tells by the subtype"
+        "auto",
+        description="how wlan_ssid is written: hex (tshark 3 and later), text (tshark 2), auto tells by the subtype",
     )
 
     devices_path: Path | None = Field(

@@ -11,11 +11,11 @@ from datetime import date, timedelta
 from typing import TypeVar
 
 import pyarrow as pa
-from netaddr import OUI  # noqa: F401 - the registry that vendor_of_oui reads
 
 from wifi_assets.engine import Engine, engine, statement
 from wifi_assets.frames.address import vendor_of_oui
 from wifi_assets.lake import POSITION, Lake, OvertakenError, Snapshot
+from wifi_assets.schemas import TABLES
 
 #: Upstream rows of one append commit: what bounds the memory of a table that is far behind.
 WINDOW = 500_000
@@ -59,11 +59,13 @@ def repeat_when_overtaken(step: Callable[[], T]) -> T:
 
 def catch_up(lake: Lake, name: str) -> Done:
     """Bring a table to its upstream's present: append what is new, or recompute the days that changed."""
-    table = lake.open(name).table
-    step = {"append": _append, "recompute": _recompute, "snapshot": _merge}[table.kind]
     done = Done()
-    while repeat_when_overtaken(lambda: step(lake, name, done)):
-        pass
+    if TABLES[name].kind == "append":
+        while repeat_when_overtaken(lambda: _append(lake, name, done)):
+            pass
+    else:
+        step = _recompute if TABLES[name].kind == "recompute" else _merge
+        repeat_when_overtaken(lambda: step(lake, name, done))
     lake.compact(name)
     return done
 
@@ -71,12 +73,11 @@ def catch_up(lake: Lake, name: str) -> Done:
 def rebuild(lake: Lake, name: str, days: set[date]) -> Done:
     """Compute whole days anew from the upstream, with today's devices, whatever the progress says."""
     done = catch_up(lake, name)
-    table = lake.open(name).table
 
     def again() -> None:
-        if table.kind == "append":
+        if TABLES[name].kind == "append":
             _rebuild_appended(lake, name, days, done)
-        elif table.kind == "recompute":
+        elif TABLES[name].kind == "recompute":
             _replace_days(lake, name, days, done)
         else:
             _merge_all(lake, name, done)
@@ -143,14 +144,13 @@ def _rebuild_appended(lake: Lake, name: str, days: set[date], done: Done) -> Non
 # ---------------------------------------------------------------- recompute
 
 
-def _recompute(lake: Lake, name: str, done: Done) -> bool:
+def _recompute(lake: Lake, name: str, done: Done) -> None:
     """All days that changed upstream since the version this table was computed from."""
     own = lake.open(name)
     source = _upstream(lake, own)
     days = lake.changed_days(source, own.upstream_version(source.table.name))
     if own.upstream_version(source.table.name) != source.version:
         _replace(lake, own, source, days, done)
-    return False
 
 
 def _replace_days(lake: Lake, name: str, days: set[date], done: Done) -> None:
@@ -177,7 +177,7 @@ def _replace(lake: Lake, own: Snapshot, source: Snapshot, days: set[date], done:
         done.add(len(rows), group)
         own = lake.open(name)
     if not groups:
-        lake.append(own, own.table.schema.empty_table(), {})
+        lake.append(own, own.table.schema.empty_table(), {}, {upstream: source.version})
 
 
 def _linked(fragments: Snapshot, days: set[date]) -> list[set[date]]:
@@ -214,11 +214,10 @@ def _linked(fragments: Snapshot, days: set[date]) -> list[set[date]]:
 # ---------------------------------------------------------------- snapshots merged from daily parts
 
 
-def _merge(lake: Lake, name: str, done: Done) -> bool:
+def _merge(lake: Lake, name: str, done: Done) -> None:
     own = lake.open(name)
     if own.upstream_version(str(own.table.upstream)) != lake.open(str(own.table.upstream)).version:
         _merge_all(lake, name, done)
-    return False
 
 
 def _merge_all(lake: Lake, name: str, done: Done) -> None:
@@ -241,8 +240,8 @@ def _upstream(lake: Lake, own: Snapshot) -> Snapshot:
 
 def _origin(lake: Lake, name: str) -> str:
     """What the positions of a table count: the topic for frames, else its upstream."""
-    table = lake.open(name).table
-    return table.upstream or "pcap"
+    topic = lake.topic()
+    return TABLES[name].upstream or (topic.name if topic else "")
 
 
 def _padded(positions: list[int], partitions: int) -> list[int]:

@@ -12,16 +12,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from wifi_assets.capture.replay import Replayed, replay
 from wifi_assets.capture.tshark import TsharkMissingError, find_tshark
+from wifi_assets.cli_settings import settings_or_usage_error
 from wifi_assets.resources.producer import CheckedProducer, TopicError
-from wifi_assets.settings import Settings
 
 
 @click.command()
@@ -60,7 +58,7 @@ def capture(
     paths = [*read, *more]
     if not read:
         raise click.UsageError("say which files to read: --read FILE…")
-    settings = _settings()
+    settings = settings_or_usage_error()
     topic = topic or settings.kafka_topic
     config = {"bootstrap.servers": settings.kafka_bootstrap, **settings.kafka_config}
     outcomes = [Replayed(click.format_filename(path)) for path in paths]
@@ -118,20 +116,6 @@ def _print(outcomes: list[Replayed], error: str | None, to: str, seconds: float,
         click.echo(
             f"{frames:,} frames to {to} in {seconds:.1f} s{rate}; {done} of {len(outcomes)} files whole"
         )
-
-
-def _settings() -> Settings:
-    try:
-        return Settings()
-    except ValidationError as error:
-        # Without the values: they may be secrets.
-        wrong = "; ".join(
-            f"WIFI_{'_'.join(str(part) for part in one['loc']).upper()}: {one['msg']}"
-            for one in error.errors()
-        )
-        raise click.UsageError(f"a setting is wrong: {wrong}") from None
-    except SettingsError as error:
-        raise click.UsageError(f"a setting is wrong: {error}: it must be JSON") from None
 
 
 class _RateColumn(ProgressColumn):

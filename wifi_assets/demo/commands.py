@@ -15,10 +15,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
-from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from wifi_assets.cli_settings import settings_or_usage_error
 from wifi_assets.demo.air import FEWEST_FRAMES_PER_HOUR, Air
 from wifi_assets.demo.broker import PARTITIONS, embedded_broker
 from wifi_assets.demo.frame import Frame
@@ -27,7 +27,6 @@ from wifi_assets.demo.messages import Shape, as_heard, message
 from wifi_assets.demo.pcap import write_pcap
 from wifi_assets.demo.publish import PublishError, Topic
 from wifi_assets.demo.truth import Truth
-from wifi_assets.settings import Settings
 
 _KAFKA = "kafka"
 
@@ -47,17 +46,6 @@ class Summary:
     truth: str | None
     devices: str | None
     seconds: float
-
-
-def _settings() -> Settings:
-    try:
-        return Settings()
-    except ValidationError as error:
-        # Without the value: it may be a secret.
-        wrong = "; ".join(
-            f"WIFI_{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors() if one["loc"]
-        )
-        raise click.UsageError(f"a setting is wrong: {wrong}") from None
 
 
 @click.command()
@@ -117,7 +105,7 @@ def simulate(
     write. The topic is made if there is none, with retention.ms=-1: by default Kafka deletes messages whose
     time is more than seven days ago. Nothing is removed from a topic that has messages already.
     """
-    settings = _settings()
+    settings = settings_or_usage_error()
     if to != _KAFKA:
         if not to.endswith(".pcap"):
             raise click.BadParameter(
@@ -197,7 +185,7 @@ def broker(as_json: bool) -> None:
     Needs nothing. It is for a demo: it listens on 127.0.0.1, lives in memory, gives each topic 4 partitions,
     keeps 5 MiB of each, and forgets all when it ends. Set WIFI_KAFKA_BOOTSTRAP to the address that it prints.
     """
-    settings = _settings()
+    settings = settings_or_usage_error()
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())

@@ -100,9 +100,7 @@ def devices_table(documents: Iterable[Document], fates: Counter[tuple[str, str]]
 
 def content_hash(devices: pa.Table) -> str:
     """SHA-256, in hex, of the rows; equal tables, equal text, whatever order or chunks they are in."""
-    rows = sorted(
-        repr(tuple(row.values())) for row in devices.select(list(TABLES["devices"].columns)).to_pylist()
-    )
+    rows = sorted(repr(tuple(row.values())) for row in devices.select(list(TABLES["devices"].columns)).to_pylist())
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 
@@ -124,9 +122,7 @@ def renamed(old: pa.Table, new: pa.Table, at: datetime) -> pa.Table:
     return pa.Table.from_pylist(list(_events(before, after, at)), schema=NAME_EVENTS)
 
 
-def _events(
-    before: dict[str, str | None], after: dict[str, str | None], at: datetime
-) -> Iterator[dict[str, Any]]:
+def _events(before: dict[str, str | None], after: dict[str, str | None], at: datetime) -> Iterator[dict[str, Any]]:
     for mac in sorted(before.keys() | after.keys()):
         old_name, new_name = before.get(mac), after.get(mac)
         if mac not in before:

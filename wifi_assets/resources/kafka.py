@@ -20,7 +20,6 @@ from confluent_kafka import (
     Consumer,
     KafkaError,
     KafkaException,
-    Message,
     TopicCollection,
     TopicPartition,
 )
@@ -143,19 +142,21 @@ class KafkaTopic:
                 rows, counted, heard = _Rows(), 0, time.monotonic()
                 while counted < batch and open_partitions:
                     remaining = sum(ends[p] - reached[p] for p in open_partitions)
-                    got = consumer.consume(min(_CALL, batch - counted, remaining), timeout=0.5)
+                    got: list[Any] = consumer.consume(min(_CALL, batch - counted, remaining), timeout=0.5)
                     self._check(got, heard)
                     if got:
                         heard = time.monotonic()
-                    fresh = [m for m in got if m.error() is None and m.offset() < ends[m.partition()]]
+                    fresh = []
+                    for message in got:
+                        partition, offset = message.partition(), message.offset()
+                        if message.error() is None and offset < ends[partition]:
+                            fresh.append(message)
+                            reached[partition] = offset + 1
+                        elif offset >= ends[partition]:
+                            # Beyond the end, or the end of the partition: nothing of ours is left there.
+                            reached[partition] = ends[partition]
                     rows.add(fresh)
                     counted += len(fresh)
-                    for message in fresh:
-                        reached[message.partition()] = message.offset() + 1
-                    for message in got:
-                        # Beyond the end, or the end of the partition: nothing of ours is left there.
-                        if message.offset() >= ends[message.partition()]:
-                            reached[message.partition()] = ends[message.partition()]
                     done = {p for p in open_partitions if reached[p] >= ends[p]}
                     if done:
                         consumer.pause([TopicPartition(self.topic, p) for p in done])
@@ -221,7 +222,7 @@ class KafkaTopic:
         described = admin.describe_topics(TopicCollection([self.topic]), request_timeout=ANSWER_SECONDS)
         return str(described[self.topic].result().topic_id)
 
-    def _check(self, got: list[Message], heard: float) -> None:
+    def _check(self, got: list[Any], heard: float) -> None:
         for message in got:
             error = message.error()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
@@ -252,7 +253,7 @@ class _Rows:
     def __init__(self) -> None:
         self._chunks: list[pa.RecordBatch] = []
 
-    def add(self, messages: list[Message]) -> None:
+    def add(self, messages: list[Any]) -> None:
         if not messages:
             return
         # Kafka's timestamps count milliseconds; a message without one counts as read now.

@@ -1,0 +1,65 @@
+"""What every lake asset tells about itself: schema, words, counts.
+
+Here belongs how the platform's facts become Dagster metadata. Not here: the facts.
+"""
+
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from wifi_assets.schemas import TABLES, Table
+from wifi_assets.steps import Done
+
+#: Days listed by name in metadata; more than these are counted only.
+_LISTED = 40
+
+
+def column_schema(table: Table) -> dg.TableSchema:
+    """The table's columns as Dagster shows them."""
+    return dg.TableSchema(
+        [
+            dg.TableColumn(
+                name, str(kind), description=text, constraints=dg.TableColumnConstraints(nullable=name not in table.key)
+            )
+            for name, (kind, text) in table.columns.items()
+        ]
+    )
+
+
+def definition_metadata(name: str, uri: str) -> dict[str, Any]:
+    """Metadata of the asset itself."""
+    return {
+        "dagster/column_schema": column_schema(TABLES[name]),
+        "dagster/uri": uri,
+        "dagster/table_name": name,
+        "kind of step": TABLES[name].kind,
+    }
+
+
+def days_metadata(days: set[date]) -> dg.MetadataValue[Any]:
+    """Days, by name while they are few."""
+    shown = ", ".join(str(day) for day in sorted(days)[:_LISTED])
+    return dg.MetadataValue.text(shown if len(days) <= _LISTED else f"{shown}, … ({len(days)} days)")
+
+
+def done_metadata(done: Done, seconds: float) -> dict[str, Any]:
+    """Metadata of one step."""
+    return {
+        "dagster/row_count": done.rows,
+        "days touched": days_metadata(done.days),
+        "commits": done.commits,
+        "seconds": round(seconds, 3),
+        "rows a second": round(done.rows / seconds) if seconds else 0,
+    }
+
+
+def report_late_days(context: dg.AssetExecutionContext, touched: set[date], asked: set[date]) -> None:
+    """Report the days that a run changed beyond those it was asked for, each as its own partition.
+
+    Automation then asks downstream for exactly those days.
+    """
+    for day in sorted(touched - asked):
+        context.log_event(
+            dg.AssetMaterialization(context.asset_key, partition=str(day), metadata={"late": True})
+        )

@@ -1,0 +1,89 @@
+"""``frames`` and ``quarantine``: the drain of the topic as assets.
+
+Here belongs only their Dagster wiring. Not here: the drain (``drain.py``).
+"""
+
+import time
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from wifi_assets.assets.metadata import days_metadata, definition_metadata
+from wifi_assets.drain import Drained, drain
+from wifi_assets.frames.message import Rules
+from wifi_assets.lake import Lake
+from wifi_assets.partitions import days_of
+from wifi_assets.reparse import reparse
+from wifi_assets.resources.kafka import KafkaTopic
+from wifi_assets.schemas import TABLES
+
+
+class FramesConfig(dg.Config):
+    """What a user may ask of a run of ``frames``."""
+
+    #: Read the stored days' offsets again from Kafka with today's parser; refused if Kafka lost any of them.
+    reparse: bool = False
+    #: Go on after offsets were lost to retention or the topic was deleted and made again.
+    accept_loss: bool = False
+
+
+def build(lake: Lake, kafka: KafkaTopic, rules: Rules, batch: int, days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The two assets; one step, since one drain fills both."""
+
+    def spec(name: str) -> dg.AssetSpec:
+        return dg.AssetSpec(
+            name,
+            deps=[dg.AssetKey(["kafka", kafka.topic])],
+            group_name="raw",
+            kinds={"kafka", "deltalake"},
+            owners=["team:wifi_assets"],
+            description=TABLES[name].description,
+            metadata=definition_metadata(name, lake.uri(name)),
+        )
+
+    @dg.multi_asset(
+        name="frames",
+        specs=[spec("frames"), spec("quarantine")],
+        partitions_def=days,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def frames(context: dg.AssetExecutionContext, config: FramesConfig) -> Any:
+        """Drain what is pending; with ``reparse``, then read the asked days again from Kafka."""
+        asked = days_of(context)
+        began = time.monotonic()
+        drained = drain(
+            lake,
+            kafka,
+            rules,
+            batch,
+            accept_loss=config.accept_loss,
+            progress=lambda done, total: context.log.info(f"{done:,} of {total:,} offsets"),
+        )
+        touched = drained.days | (reparse(lake, kafka, rules, asked) if config.reparse else set())
+        seconds = time.monotonic() - began
+        _report_late(context, touched - asked)
+        yield dg.MaterializeResult("frames", metadata=_metadata(drained, touched, seconds))
+        reasons = {f"reason: {reason}": count for reason, count in drained.reasons.items()}
+        yield dg.MaterializeResult("quarantine", metadata={"dagster/row_count": drained.quarantined, **reasons})
+
+    return frames
+
+
+def _report_late(context: dg.AssetExecutionContext, late: set[date]) -> None:
+    for day in sorted(late):
+        context.log_event(dg.AssetMaterialization("frames", partition=str(day), metadata={"late": True}))
+
+
+def _metadata(drained: Drained, touched: set[date], seconds: float) -> dict[str, Any]:
+    messages = drained.rows + drained.quarantined
+    return {
+        "dagster/row_count": drained.rows,
+        "quarantined": drained.quarantined,
+        "offsets from": str(drained.start),
+        "offsets to": str(drained.end),
+        "days touched": days_metadata(touched),
+        "lag left": drained.lag,
+        "seconds": round(seconds, 3),
+        "messages a second": round(messages / seconds) if seconds else 0,
+    }

@@ -1,0 +1,144 @@
+"""``wifi-assets …``: the group of commands, and those that ask or fill the lake.
+
+Here belong options, output and exit codes (0 done, 1 it failed, 2 wrong use). Not here: the work.
+"""
+
+import json
+import sys
+import time
+
+import click
+import duckdb
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table as Grid
+from rich.text import Text
+
+from wifi_assets.capture.commands import capture
+from wifi_assets.cli_settings import settings_or_usage_error
+from wifi_assets.demo.commands import broker, simulate
+from wifi_assets.engine import engine
+from wifi_assets.frames.ssid import ssid_text
+from wifi_assets.ingest import ingest as run_ingest
+from wifi_assets.ingest import lake_of
+from wifi_assets.lake import LakeError
+from wifi_assets.resources.devices import DeviceSourceError
+from wifi_assets.resources.kafka import KafkaUnavailable
+from wifi_assets.schemas import TABLES
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="wifi_assets")
+def main() -> None:
+    """Wi-Fi packet captures through Kafka into Delta tables. Settings: WIFI_… variables or .env."""
+
+
+main.add_command(capture)
+main.add_command(simulate)
+main.add_command(broker)
+
+
+@main.command()
+@click.option("--accept-loss", is_flag=True, help="Go on after offsets were lost or the topic was made again.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def ingest(accept_loss: bool, as_json: bool) -> None:
+    """Drain the topic and bring every table of the lake up to date, once.
+
+    Needs Kafka (WIFI_KAFKA_BOOTSTRAP, WIFI_KAFKA_TOPIC) and the lake's folder (WIFI_LAKE). Progress is in
+    the lake: whatever ends this command, the next one goes on where the last commit was.
+    """
+    settings = settings_or_usage_error()
+    console = Console(stderr=True)
+    began = time.monotonic()
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    try:
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+            task = bar.add_task("frames", total=None)
+            drained, steps = run_ingest(
+                settings,
+                accept_loss=accept_loss,
+                progress=lambda table, done, total: bar.update(task, description=table, completed=done, total=total),
+            )
+    except (KafkaUnavailable, LakeError, DeviceSourceError) as error:
+        raise click.ClickException(str(error)) from error
+    seconds = time.monotonic() - began
+    messages = drained.rows + drained.quarantined
+    if as_json:
+        summary = {
+            "rows": drained.rows,
+            "quarantined": drained.quarantined,
+            "reasons": dict(drained.reasons),
+            "days": sorted(str(day) for day in drained.days),
+            "from": drained.start,
+            "to": drained.end,
+            "lag": drained.lag,
+            "seconds": round(seconds, 3),
+            "tables": {name: done.rows for name, done in steps.items()},
+        }
+        click.echo(json.dumps(summary))
+        return
+    click.echo(
+        f"{messages:,} messages: {drained.rows:,} rows, {drained.quarantined:,} quarantined, over "
+        f"{len(drained.days)} days; {seconds:.1f} s, {messages / seconds:,.0f} messages a second; {drained.lag:,} left"
+    )
+    for reason, count in drained.reasons.most_common():
+        click.echo(f"  quarantined: {reason}: {count:,}")
+
+
+@main.command()
+@click.argument("statement")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a row.")
+def sql(statement: str, as_json: bool) -> None:
+    """Ask the lake: a DuckDB SELECT over its tables by name, read only.
+
+    Example: wifi-assets sql "SELECT frame_subtype, count(*) FROM frames GROUP BY 1"
+    """
+    lake = lake_of(settings_or_usage_error())
+    try:
+        with engine() as run:
+            # One snapshot a table that the statement may name; DuckDB reads only those that it does name.
+            for name in TABLES:
+                if name in statement and lake.exists(name):
+                    run.view(name, lake.open(name).rows())
+            result = run.query(statement)
+    except LakeError as error:
+        raise click.ClickException(str(error)) from error
+    except duckdb.Error as error:
+        raise click.ClickException(f"{error} (tables: {', '.join(TABLES)})") from error
+    if as_json:
+        for row in result.to_pylist():
+            click.echo(json.dumps({name: _json(value) for name, value in row.items()}, ensure_ascii=True))
+        return
+    grid = Grid()
+    for name in result.column_names:
+        grid.add_column(Text(name))
+    for row in result.to_pylist():
+        grid.add_row(*(Text(_shown(value)) for value in row.values()))
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 10_000).print(grid)
+
+
+def _json(value: object) -> object:
+    if isinstance(value, bytes):
+        return ssid_text(value)
+    return value if value is None or isinstance(value, bool | int | float | str | list | dict) else str(value)
+
+
+def _shown(value: object) -> str:
+    """A cell that can't command the terminal: bytes and control characters as they are in an SSID's text."""
+    if value is None:
+        return ""
+    text = ssid_text(value) if isinstance(value, bytes) else str(value)
+    return "".join(c if c.isprintable() else ssid_text(c.encode("utf-8", "surrogateescape")) for c in text)

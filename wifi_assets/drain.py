@@ -1,0 +1,228 @@
+"""From Kafka into ``frames`` and ``quarantine``, every message once, whatever crashes.
+
+Here belongs the progress rule between Kafka and the lake. Not here: how Kafka is read
+(``resources/kafka.py``), what a message means (``frames/``), how rows are committed (``lake.py``).
+
+The offsets live in the lake. A batch's refusals are committed first, then its frames, each with the
+positions reached; what a crash between the two leaves in ``quarantine`` is known by its own progress and
+not written twice. So at all times, for each partition: rows of frames + rows of quarantine below the
+position of frames + offsets that held no message = the position of frames.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from wifi_assets.frames.message import Rules
+from wifi_assets.frames.parse import parse
+from wifi_assets.lake import GENERATION, Lake, LakeError, OvertakenError, Snapshot, Topic
+from wifi_assets.resources.kafka import Batch, KafkaTopic, TopicState
+from wifi_assets.steps import repeat_when_overtaken
+
+
+class TopicChangedError(LakeError):
+    """The topic is not the one that the lake was drained from, or no longer holds what was to come next."""
+
+
+@dataclass
+class Drained:
+    """What a drain did.
+
+    Attributes:
+        rows: Frames written.
+        quarantined: Messages refused.
+        reasons: Refusals by reason.
+        days: Days of the frames written.
+        start: Offsets at the beginning, by partition.
+        end: Offsets reached, by partition.
+        lag: Messages that came meanwhile and are left.
+        commits: Commits of frames.
+    """
+
+    rows: int = 0
+    quarantined: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    days: set[date] = field(default_factory=set)
+    start: list[int] = field(default_factory=list)
+    end: list[int] = field(default_factory=list)
+    lag: int = 0
+    commits: int = 0
+
+
+def drain(
+    lake: Lake,
+    kafka: KafkaTopic,
+    rules: Rules,
+    batch: int,
+    *,
+    accept_loss: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Drained:
+    """Read the topic up to the high watermarks of now.
+
+    Args:
+        lake: Where to.
+        kafka: Where from.
+        rules: The user's part of what a message means.
+        batch: Messages of one commit.
+        accept_loss: Go on after offsets were lost or the topic was exchanged.
+        progress: Told after each commit how many offsets of how many are done.
+
+    Raises:
+        KafkaUnavailable: The topic cannot be read. What was committed stays.
+        TopicChangedError: With the exact range that is lost.
+    """
+    drained = Drained()
+    repeat_when_overtaken(lambda: _drain_once(lake, kafka, rules, batch, accept_loss, progress, drained))
+    if drained.commits:
+        lake.compact("frames")
+        lake.compact("quarantine")
+    return drained
+
+
+def pending(lake: Lake, state: TopicState, name: str) -> list[int]:
+    """Messages that wait, by partition; looks only.
+
+    Raises:
+        TopicChangedError: As ``drain`` would.
+    """
+    topic = lake.topic()
+    if topic is None:
+        return [high - low for low, high in zip(state.low, state.high, strict=True)]
+    _check_same(topic, name, state)
+    starts = _starts(lake.open("frames"), topic, state, accept_loss=False)
+    return [high - start for start, high in zip(starts, state.high, strict=True)]
+
+
+def _drain_once(
+    lake: Lake,
+    kafka: KafkaTopic,
+    rules: Rules,
+    batch: int,
+    accept_loss: bool,
+    progress: Callable[[int, int], None],
+    drained: Drained,
+) -> None:
+    state = kafka.look()
+    topic = _topic(lake, kafka.topic, state, accept_loss=accept_loss)
+    starts = _starts(lake.open("frames"), topic, state, accept_loss=accept_loss)
+    if not drained.start:
+        drained.start = starts
+    total = sum(state.high) - sum(starts)
+    # One thread reads Kafka, which holds Python's lock; the other parses and commits, which mostly does not.
+    with ThreadPoolExecutor(1) as writer:
+        before: Future[None] | None = None
+        at = starts
+        for read in kafka.read(starts, state.high, batch):
+            if before is not None:
+                before.result()
+                progress(sum(at) - sum(starts), total)
+            before = writer.submit(_store, lake, topic, rules, at, read, drained)
+            at = read.reached
+        if before is not None:
+            before.result()
+            progress(sum(at) - sum(starts), total)
+    drained.end = at
+    drained.lag = sum(kafka.look().high) - sum(at)
+
+
+def _topic(lake: Lake, name: str, state: TopicState, *, accept_loss: bool) -> Topic:
+    known = lake.topic()
+    if known is None:
+        topic = Topic(name, state.topic_id, 0)
+    elif (known.name, known.topic_id) == (name, state.topic_id):
+        return known
+    else:
+        if not accept_loss:
+            _check_same(known, name, state)
+        topic = Topic(name, state.topic_id, known.generation + 1)
+    lake.set_topic(topic)
+    return topic
+
+
+def _check_same(known: Topic, name: str, state: TopicState) -> None:
+    if known.name != name:
+        raise TopicChangedError(
+            f"this lake holds topic {known.name}, WIFI_KAFKA_TOPIC names {name}: set another WIFI_LAKE, or go on "
+            "in this one with accept_loss"
+        )
+    if known.topic_id != state.topic_id:
+        raise TopicChangedError(
+            f"topic {name} was deleted and made again: this lake was drained from the one with id {known.topic_id}, "
+            f"now its id is {state.topic_id}; go on with accept_loss (nothing stored is lost)"
+        )
+
+
+def _starts(frames: Snapshot, topic: Topic, state: TopicState, *, accept_loss: bool) -> list[int]:
+    """The next offset to read, by partition."""
+    base = topic.generation * GENERATION
+    reached = frames.positions(topic.name)
+    starts = []
+    for partition, (low, high) in enumerate(zip(state.low, state.high, strict=True)):
+        position = reached[partition] if partition < len(reached) else -1
+        if position < base:
+            starts.append(low)
+            continue
+        offset = position - base
+        if offset < low and not accept_loss:
+            raise TopicChangedError(
+                f"topic {topic.name}, partition {partition}: offsets {offset} to {low - 1} were deleted by the topic's "
+                "retention before they were read; go on without them with accept_loss, and keep messages longer "
+                "(retention.ms=-1)"
+            )
+        if offset > high:
+            raise TopicChangedError(
+                f"topic {topic.name}, partition {partition}: ends at offset {high}, but the lake holds it up to "
+                f"{offset}: the broker lost messages; restore it, or make the topic anew and go on with accept_loss"
+            )
+        starts.append(max(offset, low))
+    return starts
+
+
+def _store(lake: Lake, topic: Topic, rules: Rules, at: list[int], read: Batch, drained: Drained) -> None:
+    """Commit one batch that begins at offsets ``at``."""
+    base = topic.generation * GENERATION
+    generation = pa.array([topic.generation] * len(read.messages), pa.int32())
+    frames, refused = parse(read.messages.set_column(0, "topic_generation", generation), rules)
+    if len(frames) + len(refused) != len(read.messages):
+        raise LakeError(f"{len(read.messages)} messages gave {len(frames)} rows and {len(refused)} refusals")
+
+    own = lake.open("frames")
+    mine = own.positions(topic.name)
+    expected = [base + offset for offset in at]
+    if any(position >= base and position != want for position, want in zip(mine, expected, strict=False)):
+        raise OvertakenError(f"table frames: another run drained {topic.name} meanwhile")
+    reached = [base + offset for offset in read.reached]
+    new = _quarantine(lake, topic, refused, reached)
+
+    messages = Counter(read.messages["kafka_partition"].to_pylist()) if len(read.messages) else Counter()
+    unread = own.positions(f"{topic.name}/unread")
+    unread += [0] * (len(at) - len(unread))
+    begun = [mine[p] - base if p < len(mine) and mine[p] >= base else 0 for p in range(len(at))]
+    for partition in range(len(at)):
+        unread[partition] += read.reached[partition] - begun[partition] - messages[partition]
+    lake.append(own, frames, {topic.name: reached, f"{topic.name}/unread": unread})
+    drained.rows += len(frames)
+    drained.quarantined += new
+    drained.reasons.update(refused["reason"].to_pylist())
+    drained.days.update(frames["day"].unique().to_pylist())
+    drained.commits += 1
+
+
+def _quarantine(lake: Lake, topic: Topic, refused: pa.Table, reached: list[int]) -> int:
+    """Commit the refusals that are not there yet; returns how many those are."""
+    if not len(refused):
+        return 0
+    own = lake.open("quarantine")
+    mine = own.positions(topic.name)
+    mine += [0] * (len(reached) - len(mine))
+    floor = pa.array(mine, pa.int64()).take(refused["kafka_partition"].combine_chunks())
+    base = topic.generation * GENERATION
+    fresh = refused.filter(pc.greater_equal(pc.add(refused["kafka_offset"], base), floor))
+    lake.append(own, fresh, {topic.name: [max(pair) for pair in zip(mine, reached, strict=True)]})
+    return len(refused)
