@@ -112,6 +112,7 @@ def test_one_password_for_a_login_on_both_sides(filled: dict[str, dict[str, Any]
         postgres["POSTGRES_DB"],
     )
     dagster = urlsplit(filled["dagster-daemon"]["environment"]["DAGSTER_POSTGRES_URL"])
+    assert dagster.scheme == "postgresql+psycopg2"
     assert (dagster.username, dagster.password) == (sql.username, sql.password)
     assert COMPOSE["configs"]["postgres-databases"]["content"] == f"CREATE DATABASE {dagster.path[1:]};"
     elastic = urlsplit(settings["WIFI_ELASTICSEARCH_URL"])

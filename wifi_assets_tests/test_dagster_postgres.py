@@ -1,0 +1,163 @@
+"""The Dagster instance of deploy/dagster.yaml on a real Postgres: tables, a tick, a run, the history.
+
+What runs are the commands of docker-compose.yml: code server, daemon, webserver, each a process of its own.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import yaml
+from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
+from dagster._core.scheduler.instigation import TickStatus
+from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
+
+from wifi_assets_tests.services import Server, free_port
+
+DEPLOY = Path(__file__).parents[1] / "deploy"
+BIN = Path(sys.executable).parent
+
+CODE = """
+from dagster import DefaultSensorStatus, Definitions, RunRequest, SkipReason, asset, define_asset_job, sensor
+
+@asset
+def heard():
+    return 1
+
+job = define_asset_job("listen", [heard])
+
+@sensor(job=job, minimum_interval_seconds=1, default_status=DefaultSensorStatus.RUNNING)
+def ear(context):
+    if context.cursor:
+        return SkipReason("heard it")
+    context.update_cursor("1")
+    return RunRequest()
+
+defs = Definitions([heard], jobs=[job], sensors=[ear])
+"""
+
+
+@pytest.fixture
+def home(postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A DAGSTER_HOME as the image has it, with an empty database of its own."""
+    server = f"postgresql://wifi@127.0.0.1:{postgres.port}"
+    with psycopg.connect(f"{server}/wifi", autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS dagster WITH (FORCE)")
+        connection.execute("CREATE DATABASE dagster")
+    shutil.copy(DEPLOY / "dagster.yaml", tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", f"{server}/dagster".replace("://", "+psycopg2://"))
+    yield tmp_path
+    with psycopg.connect(f"{server}/wifi", autocommit=True) as connection:
+        connection.execute("DROP DATABASE dagster WITH (FORCE)")
+
+
+@contextmanager
+def process(log: Path, *command: str) -> Iterator[None]:
+    """A command of the environment's, ended with the block; what it said goes into the failure."""
+    with log.open("wb") as out:
+        running = subprocess.Popen(
+            [BIN / command[0], *command[1:]], stdout=out, stderr=subprocess.STDOUT, cwd=log.parent
+        )
+        try:
+            yield
+        except AssertionError as error:
+            error.add_note(f"{' '.join(command)}:\n{log.read_text()[:6000]}")
+            raise
+        finally:
+            running.terminate()
+            running.wait(60)
+
+
+def until(holds: Callable[[], object], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.3)
+
+
+def succeeds(*command: str) -> bool:
+    return subprocess.run([BIN / command[0], *command[1:]], capture_output=True, check=False).returncode == 0
+
+
+def answer(url: str) -> Any:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as reply:
+            return json.load(reply)
+    except OSError:
+        return None
+
+
+def test_migrate_makes_the_tables_and_is_harmless_again(home: Path) -> None:
+    for _ in range(2):
+        done = subprocess.run([BIN / "dagster", "instance", "migrate"], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    with psycopg.connect(os.environ["DAGSTER_POSTGRES_URL"].replace("+psycopg2", "")) as connection:
+        tables = {name for (name,) in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
+    assert {"runs", "event_logs", "job_ticks", "instigators", "asset_keys", "alembic_version"} <= tables
+
+
+def test_the_instance_is_what_the_file_says(home: Path) -> None:
+    with DagsterInstance.from_config(str(home)) as instance:
+        assert isinstance(instance.event_log_storage, PostgresEventLogStorage)
+        assert isinstance(instance.run_storage, PostgresRunStorage)
+        assert isinstance(instance.schedule_storage, PostgresScheduleStorage)
+        assert isinstance(instance.run_coordinator, QueuedRunCoordinator)
+        assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 4
+        assert instance.run_monitoring_enabled
+        assert instance.run_monitoring_max_runtime_seconds == 6 * 3600
+        assert not instance.telemetry_enabled
+
+
+def test_a_wrong_database_ends_with_its_name(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", os.environ["DAGSTER_POSTGRES_URL"].replace("/dagster", "/nothing"))
+    done = subprocess.run([BIN / "dagster", "instance", "migrate"], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert 'database "nothing" does not exist' in done.stderr
+
+
+def test_a_sensor_ticks_a_run_succeeds_and_its_history_stays(home: Path) -> None:
+    port, web = free_port(), free_port()
+    (home / "hearing.py").write_text(CODE)
+    workspace = yaml.safe_load((DEPLOY / "workspace.yaml").read_text())
+    workspace["load_from"][0]["grpc_server"] |= {"host": "127.0.0.1", "port": port}
+    (home / "workspace.yaml").write_text(yaml.safe_dump(workspace))
+    assert succeeds("dagster", "instance", "migrate")
+    code = ["dagster", "code-server", "start", f"--port={port}", "--python-file=hearing.py"]
+    daemon = ["dagster-daemon", "run", "--workspace=workspace.yaml"]
+    webserver = ["dagster-webserver", "--host=127.0.0.1", f"--port={web}", "--workspace=workspace.yaml"]
+    with process(home / "code.log", *code), DagsterInstance.from_config(str(home)) as instance:
+        until(lambda: succeeds("dagster", "api", "grpc-health-check", f"--port={port}"))
+        with process(home / "daemon.log", *daemon), process(home / "webserver.log", *webserver):
+            until(lambda: instance.get_runs_count(RunsFilter(statuses=[DagsterRunStatus.SUCCESS])))
+            until(lambda: succeeds("dagster-daemon", "liveness-check"))
+            until(lambda: answer(f"http://127.0.0.1:{web}/server_info"))
+
+    # All processes are gone; another one reads what is left, from Postgres alone.
+    with DagsterInstance.from_config(str(home)) as instance:
+        (run,) = instance.get_runs()
+        assert run.job_name == "listen"
+        assert run.status == DagsterRunStatus.SUCCESS
+        assert run.tags["dagster/sensor_name"] == "ear"
+        events = [
+            entry.dagster_event.event_type_value for entry in instance.all_logs(run.run_id) if entry.is_dagster_event
+        ]
+        for event in ("PIPELINE_ENQUEUED", "PIPELINE_STARTING", "ASSET_MATERIALIZATION", "PIPELINE_SUCCESS"):
+            assert event in events
+        (state,) = [one for one in instance.all_instigator_state() if one.instigator_name == "ear"]
+        assert state.instigator_data.cursor == "1"
+        ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id)
+        assert [tick.run_ids for tick in ticks if tick.status == TickStatus.SUCCESS] == [[run.run_id]]
+    with psycopg.connect(os.environ["DAGSTER_POSTGRES_URL"].replace("+psycopg2", "")) as connection:
+        assert connection.execute("SELECT run_id, status FROM runs").fetchall() == [(run.run_id, "SUCCESS")]
