@@ -92,6 +92,7 @@ def test_the_settings_are_valid_and_lead_to_the_services(
         for variable, value in settings_of(filled[name]).items():
             monkeypatch.setenv(variable, value)
         settings = Settings()
+        assert settings.first_day == Settings.model_fields["first_day"].default
         places = [settings.kafka_bootstrap]
         for url in (settings.mongo_url, settings.sql_url, settings.elasticsearch_url, settings.neo4j_url):
             if url is not None:
@@ -136,11 +137,7 @@ def test_secrets_come_from_the_env_file_alone() -> None:
         assert not (secret and EXAMPLE[name]), f"{name} has a value that everybody knows"
     for service in SERVICES.values():
         for name, value in service.get("environment", {}).items():
-            if (
-                "PASSWORD" in name
-                or name.endswith(("_AUTH", "_KEY"))
-                or "@" in str(value).replace("1@kafka", "")
-            ):
+            if "PASSWORD" in name or name.endswith(("_AUTH", "_KEY")) or "@" in str(value).replace("1@kafka", ""):
                 assert "${" in value, name
 
 

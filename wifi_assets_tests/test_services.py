@@ -24,9 +24,9 @@ def test_started_again_stopped_and_begun_where_it_ended(
     kafka: Server, mongo: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = ("kafka", "mongo")
-    assert start(tmp_path / "all", names) == 0
-    first = capsys.readouterr()
     try:
+        assert start(tmp_path / "all", names) == 0
+        first = capsys.readouterr()
         assert f"kafka runs on {settings_in(first.out).kafka_bootstrap}" in first.err
         assert start(tmp_path / "all", names) == 0
         again = capsys.readouterr()
