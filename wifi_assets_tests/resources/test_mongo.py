@@ -48,9 +48,7 @@ def ace(mongo: Server) -> Iterator[Any]:
 
 
 def fill(ace: Any) -> None:
-    ace.device.insert_one(
-        {"mac": "f0:9f:c2:00:00:01", "name": "attic", "type": "uap", "last_seen": 1_584_802_202}
-    )
+    ace.device.insert_one({"mac": "f0:9f:c2:00:00:01", "name": "attic", "type": "uap", "last_seen": 1_584_802_202})
     ace.user.insert_many(
         [
             {"mac": "aa:bb:cc:00:00:01", "oui": "Apple", "name": "a\0b", "hostname": "h", "is_guest": False},
@@ -126,9 +124,7 @@ def test_what_makes_no_other_row_is_no_change(request: pytest.FixtureRequest, ki
         assert source.changed(token)[0] is False
 
 
-def test_only_a_server_with_change_streams_gives_a_resume_token(
-    mongo: Server, standalone: Server, ace: Any
-) -> None:
+def test_only_a_server_with_change_streams_gives_a_resume_token(mongo: Server, standalone: Server, ace: Any) -> None:
     assert '"resume": {"_data"' in source_of(mongo).read().token
     assert '"resume": null' in source_of(standalone).read().token
 
@@ -182,6 +178,40 @@ def test_an_expired_token_compares(tmp_path: Path) -> None:
             assert source.changed(newer)[0] is True
 
 
+def test_whatever_code_refuses_the_stream_the_contents_are_compared(tmp_path: Path) -> None:
+    for server in variant(tmp_path, "--enable-test-commands"):
+        with client_of(server) as client:
+            fill(client.ace)
+            source = source_of(server)
+            token = source.read().token
+            for code in (238, 9, 59, 13, 136, 40324):
+                fault = {"failCommands": ["aggregate"], "errorCode": code}
+                client.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=fault)
+                with pytest.raises(OperationFailure) as refused:
+                    client.ace.watch()
+                assert refused.value.code == code
+                changed, token = source.changed(token)
+                assert not changed
+                assert '"resume": null' in token
+                client.ace.device.update_one({}, {"$set": {"name": f"by {code}"}})
+                changed, token = source.changed(token)
+                assert changed
+                assert source.read().table["name"].to_pylist()[-1] == f"by {code}"
+            client.admin.command("configureFailPoint", "failCommand", mode="off")
+            changed, token = source.changed(token)
+            assert not changed
+            assert '"resume": {"_data"' in token
+
+
+def test_a_server_too_old_for_the_driver_points_to_the_files(mongo: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The other way round it is the same: a driver too new for the server.
+    monkeypatch.setattr("pymongo.common.MIN_SUPPORTED_WIRE_VERSION", 999)
+    source = source_of(mongo)
+    for call in (source.read, lambda: source.changed(None)):
+        with pytest.raises(DeviceSourceError, match=r"is older than 4\.4.*mongodump.*WIFI_DEVICES_PATH"):
+            call()
+
+
 def test_killed_and_started_again(tmp_path: Path) -> None:
     for server in variant(tmp_path):
         source = source_of(server)
@@ -233,14 +263,10 @@ def test_logins(tmp_path: Path) -> None:
 def test_tls(tmp_path: Path) -> None:
     pem = {name: tmp_path / f"{name}.pem" for name in ("key", "certificate", "other")}
     for certificate, key in (("certificate", "key"), ("other", "unused")):
-        command = (
-            "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=test -addext subjectAltName=IP:127.0.0.1"
-        )
+        command = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=test -addext subjectAltName=IP:127.0.0.1"
         files = ["-out", tmp_path / f"{certificate}.pem", "-keyout", tmp_path / f"{key}.pem"]
         subprocess.run([*command.split(), *files], check=True, capture_output=True)
-    for server in variant(
-        tmp_path, "--tls-cert-file", str(pem["certificate"]), "--tls-key-file", str(pem["key"])
-    ):
+    for server in variant(tmp_path, "--tls-cert-file", str(pem["certificate"]), "--tls-key-file", str(pem["key"])):
         good = source_of(server, options=f"tls=true&tlsCAFile={pem['certificate']}")
         assert good.read().table.num_rows == 0
         with pytest.raises(DeviceSourceError, match=r"gave no usable answer: .*certificate verify failed"):
