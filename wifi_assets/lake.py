@@ -122,6 +122,11 @@ class Snapshot:
         """The version's data files."""
         return set(self.files()["path"].to_pylist())
 
+    def readable(self, paths: set[str]) -> bool:
+        """Whether these files are still there: a vacuum removes what no new version needs."""
+        files = self._filesystem().get_file_info([unquote(path) for path in paths])
+        return all(file.type == pafs.FileType.File for file in files)
+
     def rows(self, days: Iterable[date] | None = None, paths: set[str] | None = None) -> ds.Dataset:
         """The rows of some days, or of some files; of all without either."""
         files = self.files()
@@ -144,12 +149,13 @@ class Snapshot:
         # A file without statistics is read.
         return self._dataset(files.filter(pc.fill_null(pc.greater_equal(newest, lowest), True))["path"].to_pylist())
 
-    def _dataset(self, paths: list[str]) -> ds.Dataset:
+    def _filesystem(self) -> pafs.FileSystem:
         root = self.delta.table_uri
         if root.startswith("file://") or "://" not in root:
-            filesystem = pafs.SubTreeFileSystem(unquote(root.removeprefix("file://")), pafs.LocalFileSystem())
-        else:
-            filesystem = pafs.PyFileSystem(DeltaStorageHandler.from_table(self.delta._table))
+            return pafs.SubTreeFileSystem(unquote(root.removeprefix("file://")), pafs.LocalFileSystem())
+        return pafs.PyFileSystem(DeltaStorageHandler.from_table(self.delta._table))
+
+    def _dataset(self, paths: list[str]) -> ds.Dataset:
         partitioning = (
             ds.partitioning(pa.schema([("day", pa.date32())]), flavor="hive") if self.table.partitioned else None
         )
@@ -159,7 +165,7 @@ class Snapshot:
             [unquote(path) for path in paths],
             schema=self.table.schema,
             format="parquet",
-            filesystem=filesystem,
+            filesystem=self._filesystem(),
             partitioning=partitioning,
         )
 
@@ -263,10 +269,10 @@ class Lake:
             for partition, position in enumerate(reached)
         ] + [Transaction(upstream, version) for upstream, version in versions.items()]
         with overtaken(at.table.name):
-            write_deltalake(
+            write_deltalake(  # type: ignore[call-overload]
                 at.delta,
                 rows.select(at.table.schema.names).cast(at.table.schema),
-                mode="overwrite" if overwrite else "append",  # type: ignore[arg-type]
+                mode="overwrite" if overwrite else "append",
                 predicate=predicate,
                 commit_properties=CommitProperties(app_transactions=transactions, max_commit_retries=0),
                 writer_properties=_ZSTD,

@@ -41,6 +41,8 @@ class Settings(BaseSettings):
         description="how wlan_ssid is written: hex (tshark 3 and later), text (tshark 2), auto tells by the subtype",
     )
 
+    keep_days: int | None = Field(None, ge=1, description="days of frames and their splits to keep; None: all")
+
     devices_path: Path | None = Field(
         None, description="folder or file with ace.device and ace.user as mongoexport or mongodump wrote them"
     )

@@ -1,5 +1,4 @@
-"""How a table follows its upstream: what is new is read, computed by the table's SQL, and committed
-together with how far it reaches.
+"""How a table follows its upstream: read what is new, compute by the table's SQL, commit with the progress.
 
 Here belong the two kinds of step, append and recompute, and the rebuilding of days. Not here: the
 drain of Kafka (``drain.py``), the SQL (``sql/``), the commits themselves (``lake.py``), Dagster.
@@ -73,13 +72,14 @@ def catch_up(lake: Lake, name: str) -> Done:
 def rebuild(lake: Lake, name: str, days: set[date]) -> Done:
     """Compute whole days anew from the upstream, with today's devices, whatever the progress says."""
     done = catch_up(lake, name)
+    fresh = set(done.days)
 
     def again() -> None:
         if TABLES[name].kind == "append":
             _rebuild_appended(lake, name, days, done)
         elif TABLES[name].kind == "recompute":
-            _replace_days(lake, name, days, done)
-        else:
+            _replace_days(lake, name, days - fresh, done)
+        elif not fresh:
             _merge_all(lake, name, done)
 
     repeat_when_overtaken(again)
@@ -159,6 +159,8 @@ def _replace_days(lake: Lake, name: str, days: set[date], done: Done) -> None:
     # Only up to the version that catch_up saw: a newer one may hold other changed days as well.
     seen = own.upstream_version(source.table.name)
     at = lake.at(source.table.name, seen) if seen is not None else None
+    if not days:
+        return
     _replace(lake, own, at or source, days, done)
 
 
@@ -174,7 +176,8 @@ def _replace(lake: Lake, own: Snapshot, source: Snapshot, days: set[date], done:
         last = number == len(groups)
         versions = {upstream: source.version} if last else {} if before is None else {upstream: before}
         lake.replace(own, rows, group, {}, versions)
-        done.add(len(rows), group)
+        # A neighbour that had no row and has none is no news.
+        done.add(len(rows), group & (own.days() | set(rows["day"].to_pylist()) | days))
         own = lake.open(name)
     if not groups:
         lake.append(own, own.table.schema.empty_table(), {}, {upstream: source.version})
@@ -234,8 +237,7 @@ def _merge_all(lake: Lake, name: str, done: Done) -> None:
 
 
 def _upstream(lake: Lake, own: Snapshot) -> Snapshot:
-    assert own.table.upstream is not None, f"{own.table.name} is at the edge"
-    return lake.open(own.table.upstream)
+    return lake.open(str(own.table.upstream))
 
 
 def _origin(lake: Lake, name: str) -> str:

@@ -3,11 +3,17 @@
 Here belongs how the platform's facts become Dagster metadata. Not here: the facts.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
 import dagster as dg
 
+from wifi_assets.lake import LakeError
+from wifi_assets.resources.devices import DeviceSourceError
+from wifi_assets.resources.errors import SinkError
+from wifi_assets.resources.kafka import KafkaUnavailable
 from wifi_assets.schemas import TABLES, Table
 from wifi_assets.steps import Done
 
@@ -54,12 +60,19 @@ def done_metadata(done: Done, seconds: float) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def said_plainly() -> Iterator[None]:
+    """End a run with the one sentence of an error that names its cause; another try would not mend it."""
+    try:
+        yield
+    except (KafkaUnavailable, LakeError, DeviceSourceError, SinkError) as error:
+        raise dg.Failure(str(error)) from error
+
+
 def report_late_days(context: dg.AssetExecutionContext, touched: set[date], asked: set[date]) -> None:
     """Report the days that a run changed beyond those it was asked for, each as its own partition.
 
     Automation then asks downstream for exactly those days.
     """
     for day in sorted(touched - asked):
-        context.log_event(
-            dg.AssetMaterialization(context.asset_key, partition=str(day), metadata={"late": True})
-        )
+        context.log_event(dg.AssetMaterialization(context.asset_key, partition=str(day), metadata={"late": True}))

@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from wifi_assets.assets.metadata import days_metadata, definition_metadata
+from wifi_assets.assets.metadata import days_metadata, definition_metadata, said_plainly
 from wifi_assets.drain import Drained, drain
 from wifi_assets.frames.message import Rules
 from wifi_assets.lake import Lake
@@ -17,6 +17,7 @@ from wifi_assets.partitions import days_of
 from wifi_assets.reparse import reparse
 from wifi_assets.resources.kafka import KafkaTopic
 from wifi_assets.schemas import TABLES
+from wifi_assets.settings import Settings
 
 
 class FramesConfig(dg.Config):
@@ -28,13 +29,26 @@ class FramesConfig(dg.Config):
     accept_loss: bool = False
 
 
-def build(lake: Lake, kafka: KafkaTopic, rules: Rules, batch: int, days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+def topic_spec(settings: Settings) -> dg.AssetSpec:
+    """The topic, which others fill."""
+    return dg.AssetSpec(
+        ["kafka", settings.kafka_topic],
+        group_name="raw",
+        kinds={"kafka"},
+        description="Decoded 802.11 frames as tshark's JSON, one a message.",
+        metadata={"bootstrap": settings.kafka_bootstrap, "topic": settings.kafka_topic},
+    )
+
+
+def build(
+    lake: Lake, kafka: KafkaTopic, rules: Rules, batch: int, days: dg.PartitionsDefinition
+) -> dg.AssetsDefinition:
     """The two assets; one step, since one drain fills both."""
 
     def spec(name: str) -> dg.AssetSpec:
         return dg.AssetSpec(
             name,
-            deps=[dg.AssetKey(["kafka", kafka.topic])],
+            deps=[dg.AssetKey(["kafka", kafka.topic])] if name == "frames" else ["frames"],
             group_name="raw",
             kinds={"kafka", "deltalake"},
             owners=["team:wifi_assets"],
@@ -52,15 +66,16 @@ def build(lake: Lake, kafka: KafkaTopic, rules: Rules, batch: int, days: dg.Part
         """Drain what is pending; with ``reparse``, then read the asked days again from Kafka."""
         asked = days_of(context)
         began = time.monotonic()
-        drained = drain(
-            lake,
-            kafka,
-            rules,
-            batch,
-            accept_loss=config.accept_loss,
-            progress=lambda done, total: context.log.info(f"{done:,} of {total:,} offsets"),
-        )
-        touched = drained.days | (reparse(lake, kafka, rules, asked) if config.reparse else set())
+        with said_plainly():
+            drained = drain(
+                lake,
+                kafka,
+                rules,
+                batch,
+                accept_loss=config.accept_loss,
+                progress=lambda done, total: context.log.info(f"{done:,} of {total:,} offsets"),
+            )
+            touched = drained.days | (reparse(lake, kafka, rules, asked) if config.reparse else set())
         seconds = time.monotonic() - began
         _report_late(context, touched - asked)
         yield dg.MaterializeResult("frames", metadata=_metadata(drained, touched, seconds))

@@ -1,1 +1,1 @@
-"""Captures onto the topic: from files, and from a card that listens."""
+"""Captures onto the topic."""

@@ -113,9 +113,7 @@ def _print(outcomes: list[Replayed], error: str | None, to: str, seconds: float,
     if not as_json:
         rate = f", {frames / seconds:,.0f} a second" if frames else ""
         done = sum(not outcome.problem for outcome in outcomes)
-        click.echo(
-            f"{frames:,} frames to {to} in {seconds:.1f} s{rate}; {done} of {len(outcomes)} files whole"
-        )
+        click.echo(f"{frames:,} frames to {to} in {seconds:.1f} s{rate}; {done} of {len(outcomes)} files whole")
 
 
 class _RateColumn(ProgressColumn):

@@ -1,1 +1,1 @@
-"""A household that never existed: its frames, its truth, and a broker to put them on."""
+"""A household that never existed, and a broker for machines without one."""

@@ -73,9 +73,7 @@ class Air:
 
     def __post_init__(self) -> None:
         if self.frames_per_hour < FEWEST_FRAMES_PER_HOUR:
-            raise ValueError(
-                f"{self.frames_per_hour} frames an hour: at least {FEWEST_FRAMES_PER_HOUR} are needed"
-            )
+            raise ValueError(f"{self.frames_per_hour} frames an hour: at least {FEWEST_FRAMES_PER_HOUR} are needed")
 
     def arrivals(self) -> Iterator[tuple[int, Frame]]:
         """(arrival in microseconds since 1970, frame), by arrival.
@@ -89,9 +87,7 @@ class Air:
         order = count()
         for hour in count(self.first_hour) if self.hours is None else range(self.first_hour, end // HOUR):  # type: ignore[operator]
             rng = random.Random(f"{self.seed}/{hour}")  # noqa: S311
-            for frame in sorted(
-                _Hour(rng, hour, self.frames_per_hour).frames(), key=lambda frame: frame.time_us
-            ):
+            for frame in sorted(_Hour(rng, hour, self.frames_per_hour).frames(), key=lambda frame: frame.time_us):
                 arrival = frame.time_us + _delay(rng)
                 if end is None or frame.time_us < end:
                     heapq.heappush(waiting, (arrival, next(order), frame))
@@ -143,9 +139,7 @@ class _Hour:
         """Probe requests that are there every day, since a truth rests on them."""
         start = self.hour * HOUR
         for minute in range(0, 60, 4):
-            yield from self._burst(
-                ROBOT, _random_address(self.rng), start + minute * MINUTE + self._up_to(10), (6,)
-            )
+            yield from self._burst(ROBOT, _random_address(self.rng), start + minute * MINUTE + self._up_to(10), (6,))
         if self.hour % 24 == 3:
             # Three addresses at the longest gap that still joins, a millisecond too much, two more.
             for moment in (300_000, 600_000, 900_000, 1_200_001, 1_500_001):
@@ -220,9 +214,7 @@ class _Hour:
             return Frame(moment, subtype, channel, signal, OFDM_6, receiver, transmitter, home)
         if subtype == ieee80211.NULL:
             return Frame(moment, subtype, channel, signal, OFDM_24, receiver, transmitter, home)
-        beyond = self.rng.choice(
-            ("24:5a:4c:00:07:00", "33:33:00:00:00:fb" if not downwards else "24:5a:4c:00:07:0a")
-        )
+        beyond = self.rng.choice(("24:5a:4c:00:07:00", "33:33:00:00:00:fb" if not downwards else "24:5a:4c:00:07:0a"))
         return Frame(moment, subtype, channel, signal, OFDM_54, receiver, transmitter, beyond, downwards,
                      payload=self.rng.randrange(40, 1400))  # fmt: skip
 

@@ -80,12 +80,8 @@ class Summary:
     type=click.Path(file_okay=False, path_type=Path),
     help="Write ace.device.json and ace.user.json into this folder, for WIFI_DEVICES_PATH.",
 )
-@click.option(
-    "--shape", type=click.Choice([one.value for one in Shape]), help="Of the messages.  [default: ek]"
-)
-@click.option(
-    "--partitions", type=click.IntRange(1), help=f"Of a topic that is made.  [default: {PARTITIONS}]"
-)
+@click.option("--shape", type=click.Choice([one.value for one in Shape]), help="Of the messages.  [default: ek]")
+@click.option("--partitions", type=click.IntRange(1), help=f"Of a topic that is made.  [default: {PARTITIONS}]")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def simulate(
     to: str,
@@ -108,24 +104,17 @@ def simulate(
     settings = settings_or_usage_error()
     if to != _KAFKA:
         if not to.endswith(".pcap"):
-            raise click.BadParameter(
-                f"{to!r} is neither kafka nor a path that ends with .pcap", param_hint="--to"
-            )
+            raise click.BadParameter(f"{to!r} is neither kafka nor a path that ends with .pcap", param_hint="--to")
         if shape or partitions:
-            raise click.UsageError(
-                "--shape and --partitions say how messages go to Kafka; a capture file has neither"
-            )
+            raise click.UsageError("--shape and --partitions say how messages go to Kafka; a capture file has neither")
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     begin = today - timedelta(days=days) if start is None else start.replace(tzinfo=UTC)
     end = begin + timedelta(days=days)
     if to == _KAFKA and end > today + timedelta(days=1):
-        raise click.BadParameter(
-            f"{days} days from {begin:%Y-%m-%d} reach into the future", param_hint="--start"
-        )
+        raise click.BadParameter(f"{days} days from {begin:%Y-%m-%d} reach into the future", param_hint="--start")
     if to == _KAFKA and begin.date() < settings.first_day:
         raise click.BadParameter(
-            f"{begin:%Y-%m-%d} is before WIFI_FIRST_DAY ({settings.first_day}): its frames would be "
-            "quarantined",
+            f"{begin:%Y-%m-%d} is before WIFI_FIRST_DAY ({settings.first_day}): its frames would be quarantined",
             param_hint="--start",
         )
     since = time.monotonic()
@@ -162,9 +151,7 @@ def simulate(
         if truth:
             watched.write(truth, asdict(summary))
     except OSError as error:
-        raise click.ClickException(
-            f"{error.filename or to} cannot be written: {error.strerror or error}"
-        ) from error
+        raise click.ClickException(f"{error.filename or to} cannot be written: {error.strerror or error}") from error
     except PublishError as error:
         raise click.ClickException(str(error)) from error
     if as_json:
@@ -191,9 +178,7 @@ def broker(as_json: bool) -> None:
         signal.signal(number, lambda *_: ended.set())
     with embedded_broker(settings.kafka_topic) as bootstrap:
         if as_json:
-            click.echo(
-                json.dumps({"bootstrap": bootstrap, "topic": settings.kafka_topic, "partitions": PARTITIONS})
-            )
+            click.echo(json.dumps({"bootstrap": bootstrap, "topic": settings.kafka_topic, "partitions": PARTITIONS}))
         else:
             click.echo(f"WIFI_KAFKA_BOOTSTRAP={bootstrap}")
             click.echo(f"topic {settings.kafka_topic}, {PARTITIONS} partitions; Ctrl-C ends it", err=True)

@@ -70,9 +70,7 @@ def as_heard(frame: Frame, shape: Shape) -> Frame:
         return frame
     ssid = frame.elements.ssid.decode(errors="replace").encode()
     ssid = b"" if ssid == b"<MISSING>" else ssid
-    return (
-        frame if ssid == frame.elements.ssid else replace(frame, elements=replace(frame.elements, ssid=ssid))
-    )
+    return frame if ssid == frame.elements.ssid else replace(frame, elements=replace(frame.elements, ssid=ssid))
 
 
 @lru_cache(maxsize=100_000)

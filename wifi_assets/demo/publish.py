@@ -77,8 +77,7 @@ class Topic:
         if partitions not in (None, found):
             what = "each topic of an embedded broker" if broker.is_embedded(cluster) else f"topic {self.name}"
             raise PublishError(
-                f"Kafka at {self.bootstrap}: {what} has {found} partitions, not {partitions}; "
-                "leave the number out"
+                f"Kafka at {self.bootstrap}: {what} has {found} partitions, not {partitions}; leave the number out"
             )
         return found
 
@@ -213,6 +212,5 @@ class Topic:
         # The cause of a refused login or certificate reaches only the error callback, and before the rest.
         told = list(dict.fromkeys(one.str() for one in (*self._heard[:1], reason)))
         return PublishError(
-            f"Kafka at {self.bootstrap}: {what}: {'; '.join(told)}; see WIFI_KAFKA_BOOTSTRAP and "
-            "WIFI_KAFKA_CONFIG"
+            f"Kafka at {self.bootstrap}: {what}: {'; '.join(told)}; see WIFI_KAFKA_BOOTSTRAP and WIFI_KAFKA_CONFIG"
         )

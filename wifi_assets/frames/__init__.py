@@ -1,0 +1,1 @@
+"""What messages, SSIDs, addresses and devices mean; pure, without Dagster, Kafka or the lake."""

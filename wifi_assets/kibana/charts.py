@@ -74,9 +74,7 @@ class Chart:
         return {
             "size": 0,
             "track_total_hits": False,
-            "aggs": {
-                "kept": {"filter": {"bool": {"filter": list(self.keep)}}, "aggs": {"slices": composite}}
-            },
+            "aggs": {"kept": {"filter": {"bool": {"filter": list(self.keep)}}, "aggs": {"slices": composite}}},
         }
 
 

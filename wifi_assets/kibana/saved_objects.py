@@ -39,9 +39,7 @@ def ndjson() -> str:
     return "".join(json.dumps(entry, sort_keys=True, ensure_ascii=False) + "\n" for entry in saved_objects())
 
 
-def _saved_object(
-    kind: str, id_: str, attributes: dict[str, Any], references: list[dict[str, str]]
-) -> dict[str, Any]:
+def _saved_object(kind: str, id_: str, attributes: dict[str, Any], references: list[dict[str, str]]) -> dict[str, Any]:
     return {
         "id": id_,
         "type": kind,

@@ -1,0 +1,1 @@
+"""The servers at both ends: Kafka, MongoDB, Postgres, Elasticsearch, Neo4j."""

@@ -77,9 +77,9 @@ class Indices:
 
     def find(self, query: dict[str, Any]) -> Iterator[tuple[str, str]]:
         """Index and id of our documents that match a query, as of the last refresh."""
-        point = self.client.open_point_in_time(
-            index=self.target.pattern, keep_alive="5m", ignore_unavailable=True
-        )["id"]
+        point = self.client.open_point_in_time(index=self.target.pattern, keep_alive="5m", ignore_unavailable=True)[
+            "id"
+        ]
         try:
             after = None
             while True:
@@ -111,8 +111,7 @@ class Indices:
             return False
         lowest = rows.group_by(["topic_generation", "kafka_partition"]).aggregate([("kafka_offset", "min")])
         partitions = {
-            (row["topic_generation"], row["kafka_partition"]): row["kafka_offset_min"]
-            for row in lowest.to_pylist()
+            (row["topic_generation"], row["kafka_partition"]): row["kafka_offset_min"] for row in lowest.to_pylist()
         }
         for partition in partitions.keys() - self._newest.keys():
             self._newest[partition] = self._newest_offset(*partition)
@@ -162,8 +161,7 @@ class Indices:
             elif result["status"] == 429:
                 # The server, not the document: all that follows would wait as long in vain.
                 raise self.server.error(
-                    f"is too busy or out of disk and refused all attempts ({describe(result)}); "
-                    "run again later"
+                    f"is too busy or out of disk and refused all attempts ({describe(result)}); run again later"
                 )
             elif operation != "delete" or result["status"] != 404:
                 rejected.append(result)

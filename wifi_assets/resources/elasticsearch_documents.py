@@ -130,8 +130,7 @@ def _value(name: str, kind: pa.DataType) -> str:
 def _rows(rows: pa.Table) -> pa.Table:
     """The rows with times that DuckDB reads as UTC without its time zone extension."""
     naive = [
-        field.with_type(pa.timestamp("us")) if pa.types.is_timestamp(field.type) else field
-        for field in rows.schema
+        field.with_type(pa.timestamp("us")) if pa.types.is_timestamp(field.type) else field for field in rows.schema
     ]
     return rows.cast(pa.schema(naive))
 

@@ -70,9 +70,7 @@ class ElasticsearchServer:
             try:
                 self._options["ssl_context"] = ssl.create_default_context(cafile=ca)
             except OSError as error:
-                raise SinkError(
-                    f"WIFI_ELASTICSEARCH_CA: {ca} is no readable PEM file of certificates"
-                ) from error
+                raise SinkError(f"WIFI_ELASTICSEARCH_CA: {ca} is no readable PEM file of certificates") from error
         elif ca is not None:
             raise SinkError(
                 "WIFI_ELASTICSEARCH_CA is set, but http:// checks no certificate; "

@@ -217,8 +217,9 @@ class KafkaTopic:
             time.sleep(0.1)
 
     def _topic_id(self) -> str:
-        admin = AdminClient({k: v for k, v in self._config.items() if k in ("bootstrap.servers", "error_cb", "log_level")
-                             or k.split(".")[0] in ("sasl", "ssl", "security")})  # fmt: skip
+        plain = ("bootstrap.servers", "error_cb", "log_level")
+        login = ("sasl", "ssl", "security")
+        admin = AdminClient({k: v for k, v in self._config.items() if k in plain or k.split(".")[0] in login})
         described = admin.describe_topics(TopicCollection([self.topic]), request_timeout=ANSWER_SECONDS)
         return str(described[self.topic].result().topic_id)
 

@@ -100,9 +100,7 @@ class MongoDevices:
             try:
                 yield client.get_database(_DATABASE, codec_options=BSON)
             except (PyMongoError, BSONError) as error:
-                raise DeviceSourceError(
-                    f"MongoDB at {url.servers} (WIFI_MONGO_URL) {url.cause(error)}"
-                ) from None
+                raise DeviceSourceError(f"MongoDB at {url.servers} (WIFI_MONGO_URL) {url.cause(error)}") from None
 
 
 @dataclass(frozen=True)
@@ -151,9 +149,7 @@ class _Url:
         if code in _LOGIN_REFUSED:
             return f"refused the login of {who}: wrong user, password or authSource"
         if code == _NOT_AUTHORIZED:
-            return (
-                f"does not let {who} read {' and '.join(COLLECTIONS)}: it takes the role read on {_DATABASE}"
-            )
+            return f"does not let {who} read {' and '.join(COLLECTIONS)}: it takes the role read on {_DATABASE}"
         if isinstance(error, ServerSelectionTimeoutError):
             # Behind that stands the same once more, with the driver's inner state.
             reason = words.partition(" (configured")[0].partition(", Timeout:")[0]
@@ -179,9 +175,7 @@ def _read(ace: Database[dict[str, Any]]) -> tuple[Any, Counter[tuple[str, str]]]
     return devices_table(documents, fates), fates
 
 
-def _look(
-    ace: Database[dict[str, Any]], resume: Mapping[str, Any] | None
-) -> tuple[Mapping[str, Any] | None, bool]:
+def _look(ace: Database[dict[str, Any]], resume: Mapping[str, Any] | None) -> tuple[Mapping[str, Any] | None, bool]:
     """Where the change stream stands now, None without one, and whether nothing happened since ``resume``.
 
     Servers without change streams refuse them with different codes (40573 a standalone, 238, 9, 59 or

@@ -46,13 +46,10 @@ class Neo4jServer:
             raise SinkError("WIFI_NEO4J_URL is no URL, or its port is no number from 0 to 65535") from error
         base, _, tls = parts.scheme.partition("+")
         if base not in ("bolt", "neo4j") or tls not in ("", "s", "ssc") or not parts.hostname:
-            raise SinkError(
-                "WIFI_NEO4J_URL names no Neo4j server; write neo4j://host:7687 or bolt+s://host:7687"
-            )
+            raise SinkError("WIFI_NEO4J_URL names no Neo4j server; write neo4j://host:7687 or bolt+s://host:7687")
         if parts.username is not None or parts.password is not None:
             raise SinkError(
-                "WIFI_NEO4J_URL holds a user or a password; "
-                "they belong into WIFI_NEO4J_USER and WIFI_NEO4J_PASSWORD"
+                "WIFI_NEO4J_URL holds a user or a password; they belong into WIFI_NEO4J_USER and WIFI_NEO4J_PASSWORD"
             )
         self._scheme = parts.scheme
         self.address = f"{parts.hostname}:{port}"
@@ -60,9 +57,7 @@ class Neo4jServer:
             self._options["auth"] = neo4j.basic_auth(user, password.get_secret_value())
         if ca is not None:
             if tls != "s":
-                raise SinkError(
-                    f"WIFI_NEO4J_CA is set, but {self._scheme}:// checks no certificate; write {base}+s://"
-                )
+                raise SinkError(f"WIFI_NEO4J_CA is set, but {self._scheme}:// checks no certificate; write {base}+s://")
             try:
                 self._options["ssl_context"] = ssl.create_default_context(cafile=ca)
             except OSError as error:
@@ -105,10 +100,7 @@ class Neo4jServer:
         code = error.code or "no code"
         text = _one_line(error.message or "")
         if isinstance(error, neo4j.exceptions.AuthError):
-            return (
-                f"refuses the login of user {self._user!r} ({code}); "
-                "check WIFI_NEO4J_USER and WIFI_NEO4J_PASSWORD"
-            )
+            return f"refuses the login of user {self._user!r} ({code}); check WIFI_NEO4J_USER and WIFI_NEO4J_PASSWORD"
         if "OutOfMemory" in code:
             return (
                 f"has too little memory for a transaction ({code}); "

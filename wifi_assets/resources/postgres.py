@@ -92,9 +92,7 @@ def _children(column: pa.Array, child: pa.Array) -> pa.Array:
 
 def _lists(column: pa.Array, children: pa.Array) -> pa.ListArray:
     """Lists of other children, as long and as absent as a nested column's own."""
-    return pa.ListArray.from_arrays(
-        pc.subtract(column.offsets, column.offsets[0]), children, mask=column.is_null()
-    )
+    return pa.ListArray.from_arrays(pc.subtract(column.offsets, column.offsets[0]), children, mask=column.is_null())
 
 
 def _joined(column: pa.Array, children: pa.Array) -> pa.Array:

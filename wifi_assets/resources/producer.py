@@ -84,9 +84,7 @@ class CheckedProducer:
         silence.addHandler(logging.NullHandler())
         self._config = {"error_cb": self._heard.append, "logger": silence, **config}
         self._secrets = [
-            str(value)
-            for name, value in config.items()
-            if re.search(r"password|secret|key\.pem|jaas|oauth", name)
+            str(value) for name, value in config.items() if re.search(r"password|secret|key\.pem|jaas|oauth", name)
         ]
         self.where = str(config.get("bootstrap.servers", "no address"))
         self._producer = self._client(
@@ -119,9 +117,7 @@ class CheckedProducer:
             timestamp_ms = 0  # librdkafka's word for now
         while True:
             try:
-                self._producer.produce(
-                    self.topic, value, key, timestamp=timestamp_ms, on_delivery=self._on_delivery
-                )
+                self._producer.produce(self.topic, value, key, timestamp=timestamp_ms, on_delivery=self._on_delivery)
                 break
             except BufferError:
                 self._serve(0.1)
@@ -144,9 +140,7 @@ class CheckedProducer:
         while len(self._producer):
             self._serve(0.5)
         if self.delivered != self._put:
-            raise TopicError(
-                f"{self.where}, topic {self.topic}: {self.delivered:,} of {self._put:,} messages arrived"
-            )
+            raise TopicError(f"{self.where}, topic {self.topic}: {self.delivered:,} of {self._put:,} messages arrived")
         return self.delivered
 
     def drop_queued(self) -> None:
@@ -177,9 +171,7 @@ class CheckedProducer:
         if is_embedded(cluster):
             # It has no settings and no one to ask for a topic, but makes each that is asked for by name.
             if self.topic in cluster.topics or create_partitions is not None:
-                found = len(
-                    self._producer.list_topics(self.topic, _ANSWER_SECONDS).topics[self.topic].partitions
-                )
+                found = len(self._producer.list_topics(self.topic, _ANSWER_SECONDS).topics[self.topic].partitions)
                 self._check_partitions(found, create_partitions)
                 return
             raise self._missing()
@@ -208,9 +200,7 @@ class CheckedProducer:
                 if time.monotonic() > deadline or any(one.code() in _HOPELESS for one in self._heard):
                     cause = self._cause() or error.args[0]
                     remedy = _REMEDIES.get(cause.code(), _REMEDIES[KafkaError._TRANSPORT])
-                    raise TopicError(
-                        f"Kafka at {self.where} does not answer: {self._text(cause)}; {remedy}"
-                    ) from error
+                    raise TopicError(f"Kafka at {self.where} does not answer: {self._text(cause)}; {remedy}") from error
 
     def _create(self, partitions: int) -> None:
         made = self._admin.create_topics([NewTopic(self.topic, partitions, config={"retention.ms": "-1"})])
@@ -221,9 +211,7 @@ class CheckedProducer:
 
     def _check_partitions(self, found: int, wanted: int | None) -> None:
         if wanted not in (None, found):
-            raise TopicError(
-                f"{self.where}, topic {self.topic} is there and has {found} partitions, not {wanted}"
-            )
+            raise TopicError(f"{self.where}, topic {self.topic} is there and has {found} partitions, not {wanted}")
 
     def _read_retention(self) -> None:
         resource = ConfigResource(ResourceType.TOPIC, self.topic)

@@ -261,9 +261,7 @@ def _stage(
     return staged, rows
 
 
-def _chunks(
-    table: Table, columns: tuple[str, ...], batches: Iterable[pa.RecordBatch]
-) -> Iterator[pa.RecordBatch]:
+def _chunks(table: Table, columns: tuple[str, ...], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """The rows in bounded batches, in the table's types, without NUL, so that all databases hold the same."""
     schema = pa.schema([pa.field(name, table.columns[name][0]) for name in columns])
     for batch in batches:

@@ -1,0 +1,100 @@
+"""One asset for each table of each target: it writes what changed since the target's own progress.
+
+Here belongs which lake table goes where. Not here: how a target takes it (``resources/``), what changed
+(``changes.py``).
+"""
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import dagster as dg
+
+from wifi_assets.assets.metadata import said_plainly
+from wifi_assets.changes import change_since
+from wifi_assets.lake import Lake
+from wifi_assets.resources.change import Change, Progress, Written
+from wifi_assets.resources.elasticsearch import ElasticsearchSink
+from wifi_assets.resources.neo4j import Neo4jGraph
+from wifi_assets.resources.sql_target import SqlTarget
+from wifi_assets.settings import Settings
+
+#: target -> asset name -> lake table.
+SINKS = {
+    "postgres": {
+        f"postgres_{table}": table
+        for table in ("packet_stats", "probe_stats_by_source_device", "oui_fingerprint_sessions")
+    },
+    "elasticsearch": {
+        f"elasticsearch_{table}": table for table in ("frames", "probes_enriched", "probe_stats_by_source_device")
+    },
+    "neo4j": {"neo4j_device_graph": "networks_looked_for"},
+}
+
+
+class Sink(Protocol):
+    """A target that remembers how far it has come."""
+
+    def progress(self, table: str) -> Progress | None:
+        """What the target holds of a table; None: nothing that can be built on."""
+        ...
+
+    def apply(self, change: Change) -> Written:
+        """Write a change and, when all of it is written, its progress."""
+        ...
+
+
+def targets(settings: Settings) -> dict[str, Callable[[], Sink]]:
+    """The targets that the settings name, by name; made when first needed, since a wrong URL raises."""
+    made: dict[str, Callable[[], Sink]] = {}
+    if (sql := settings.sql_url) is not None:
+        made["postgres"] = lambda: SqlTarget(sql)
+    if (elastic := settings.elasticsearch_url) is not None:
+        made["elasticsearch"] = lambda: ElasticsearchSink(
+            elastic, settings.elasticsearch_api_key, settings.elasticsearch_ca
+        )
+    if (neo4j := settings.neo4j_url) is not None:
+        made["neo4j"] = lambda: Neo4jGraph(neo4j, settings.neo4j_user, settings.neo4j_password, settings.neo4j_ca)
+    return made
+
+
+def sync(lake: Lake, table: str, sink: Sink) -> Written:
+    """Bring a target's copy of a table to the lake's present."""
+    with change_since(lake, table, sink.progress(table)) as change:
+        return Written() if change is None else sink.apply(change)
+
+
+def build(lake: Lake, settings: Settings) -> list[dg.AssetsDefinition]:
+    """The assets of the targets that are set."""
+    return [
+        _asset(name, table, target, lake, connect)
+        for target, connect in targets(settings).items()
+        for name, table in SINKS[target].items()
+    ]
+
+
+def _asset(name: str, table: str, target: str, lake: Lake, connect: Callable[[], Sink]) -> dg.AssetsDefinition:
+    @dg.asset(
+        name=name,
+        deps=[table],
+        group_name=f"sink_{target}",
+        kinds={target},
+        owners=["team:wifi_assets"],
+        description=f"The lake's {table}, kept in step in {target}.",
+        pool=name,
+    )
+    def write() -> dg.MaterializeResult:
+        began = time.monotonic()
+        with said_plainly():
+            written = sync(lake, table, connect())
+        seconds = time.monotonic() - began
+        return dg.MaterializeResult(
+            metadata={
+                "rows written": written.upserted,
+                "rows deleted": written.deleted,
+                "lake version": lake.open(table).version,
+                "seconds": round(seconds, 3),
+            }
+        )
+
+    return write

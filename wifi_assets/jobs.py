@@ -1,0 +1,60 @@
+"""The jobs: the lake in one process, the sinks of each target, maintenance.
+
+Here belongs what is run together. Not here: when (``sensors.py``).
+"""
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from wifi_assets.assets.sinks import SINKS
+from wifi_assets.lake import Lake
+from wifi_assets.schemas import TABLES
+
+
+def lake_job(days: dg.PartitionsDefinition) -> UnresolvedAssetJobDefinition:
+    """All lake tables in one process: a process for each step would cost more than the steps (*measured*)."""
+    return dg.define_asset_job(
+        "lake",
+        selection=dg.AssetSelection.assets(
+            *(name for name, table in TABLES.items() if table.partitioned or table.upstream)
+        ),
+        partitions_def=days,
+        executor_def=dg.in_process_executor,
+        description="Drain the topic and bring every table up to date.",
+    )
+
+
+def sink_jobs(targets: list[str]) -> list[UnresolvedAssetJobDefinition]:
+    """One job a target, so that a target that is down stops nothing else."""
+    return [
+        dg.define_asset_job(
+            f"sink_{target}",
+            selection=dg.AssetSelection.assets(*SINKS[target]),
+            executor_def=dg.in_process_executor,
+            description=f"Keep {target} in step with the lake.",
+        )
+        for target in targets
+    ]
+
+
+def maintenance_job(lake: Lake, keep_days: int | None) -> dg.JobDefinition:
+    """Compact, drop days of raw frames beyond their retention, vacuum."""
+
+    @dg.op(description="Merge small files, drop frames older than WIFI_KEEP_DAYS, delete files nobody needs.")
+    def maintain(context: dg.OpExecutionContext) -> None:
+        for name in TABLES:
+            if not lake.exists(name):
+                continue
+            if keep_days is not None and TABLES[name].kind == "append":
+                gone = lake.delete_before(name, datetime.now(UTC).date() - timedelta(days=keep_days))
+                context.log.info(f"{name}: {len(gone)} days dropped")
+            merged, removed = lake.compact(name, at_least=2), lake.vacuum(name)
+            context.log.info(f"{name}: {merged} files merged, {removed} files removed")
+
+    @dg.job(name="maintenance", executor_def=dg.in_process_executor, description="Compact and vacuum the lake.")
+    def maintenance() -> None:
+        maintain()
+
+    return maintenance

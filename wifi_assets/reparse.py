@@ -1,0 +1,124 @@
+"""Stored days read again from Kafka with today's parser.
+
+Here belongs the one way in which stored frames are replaced from the topic. Not here: the drain, which only
+ever adds.
+"""
+
+from datetime import date
+
+import pyarrow as pa
+
+from wifi_assets.engine import engine
+from wifi_assets.frames.message import Rules
+from wifi_assets.frames.parse import MESSAGES, parse
+from wifi_assets.lake import Lake, LakeError
+from wifi_assets.resources.kafka import KafkaTopic
+from wifi_assets.steps import repeat_when_overtaken
+
+_KEY = "topic_generation, kafka_partition, kafka_offset"
+#: Messages parsed at once.
+_BATCH = 200_000
+
+
+def reparse(lake: Lake, kafka: KafkaTopic, rules: Rules, days: set[date]) -> set[date]:
+    """Read the messages behind these days' frames, and those quarantined among them, again.
+
+    A message may move: from quarantine to a row, from a row to quarantine, from a day to another.
+
+    Returns:
+        The days of ``frames`` whose rows were replaced.
+
+    Raises:
+        LakeError: Kafka no longer holds all of these messages; nothing was changed.
+    """
+    touched: set[date] = set()
+    for day in sorted(days):
+        touched |= repeat_when_overtaken(lambda day=day: _reparse_day(lake, kafka, rules, day))  # type: ignore[misc]
+    return touched
+
+
+def _reparse_day(lake: Lake, kafka: KafkaTopic, rules: Rules, day: date) -> set[date]:
+    topic = lake.topic()
+    frames, quarantine = lake.open("frames"), lake.open("quarantine")
+    with engine() as run:
+        run.view("frames", frames.rows(days={day}))
+        run.view("quarantine", quarantine.rows())
+        ranges = run.query(
+            "SELECT topic_generation AS g, kafka_partition AS p, min(kafka_offset) AS low, max(kafka_offset) AS high "
+            "FROM frames GROUP BY ALL"
+        ).to_pylist()
+        if not ranges or topic is None:
+            return set()
+        if any(row["g"] != topic.generation for row in ranges):
+            raise LakeError(f"day {day} came from an earlier topic that is gone: it can't be parsed again")
+        within = " OR ".join(
+            f"(topic_generation = {row['g']} AND kafka_partition = {row['p']} "
+            f"AND kafka_offset BETWEEN {row['low']} AND {row['high']})"
+            for row in ranges
+        )
+        wanted = run.query(
+            f"SELECT {_KEY} FROM frames UNION ALL SELECT {_KEY} FROM quarantine WHERE {within}"  # noqa: S608
+        )
+    new_frames, new_refused = _read_again(kafka, rules, topic.generation, ranges, wanted, day)
+    with engine() as run:
+        run.view("wanted", wanted)
+        run.view("new_frames", new_frames)
+        run.view("new_refused", new_refused)
+        days = {day} | set(new_frames["day"].unique().to_pylist())
+        run.view("frames", frames.rows(days=days))
+        run.view("quarantine", quarantine.rows())
+        columns = ", ".join(frames.table.schema.names)
+        all_frames = run.query(
+            f"SELECT {columns} FROM frames ANTI JOIN wanted USING ({_KEY}) "  # noqa: S608
+            f"UNION ALL SELECT {columns} FROM new_frames"
+        )
+        columns = ", ".join(quarantine.table.schema.names)
+        all_refused = run.query(
+            f"SELECT {columns} FROM quarantine ANTI JOIN wanted USING ({_KEY}) "  # noqa: S608
+            f"UNION ALL SELECT {columns} FROM new_refused"
+        )
+    # A crash between the two leaves messages in both; reading the day again mends it, for it looks in both.
+    lake.replace(
+        frames, all_frames, days, {topic.name: frames.positions(topic.name),
+                                   f"{topic.name}/unread": frames.positions(f"{topic.name}/unread")},
+    )  # fmt: skip
+    lake.replace(
+        quarantine,
+        all_refused,
+        quarantine.days() | set(all_refused["day"].unique().to_pylist()),
+        {topic.name: quarantine.positions(topic.name)},
+    )
+    return days
+
+
+def _read_again(
+    kafka: KafkaTopic, rules: Rules, generation: int, ranges: list[dict[str, int]], wanted: pa.Table, day: date
+) -> tuple[pa.Table, pa.Table]:
+    """Frames and refusals of the wanted messages, parsed anew."""
+    state = kafka.look()
+    starts, ends = [0] * len(state.high), [0] * len(state.high)
+    for row in ranges:
+        if row["low"] < state.low[row["p"]]:
+            raise LakeError(
+                f"day {day} can't be parsed again: topic {kafka.topic}, partition {row['p']} begins at offset "
+                f"{state.low[row['p']]}, the day's frames at {row['low']}; nothing was changed"
+            )
+        starts[row["p"]], ends[row["p"]] = row["low"], row["high"] + 1
+    frames, refused, found = [], [], 0
+    for batch in kafka.read(starts, ends, _BATCH):
+        generations = pa.array([generation] * len(batch.messages), pa.int32())
+        numbered = batch.messages.set_column(0, MESSAGES.field(0), generations)
+        with engine() as run:
+            run.view("messages", numbered)
+            run.view("wanted", wanted)
+            columns = ", ".join(MESSAGES.names)
+            messages = run.query(f"SELECT {columns} FROM messages SEMI JOIN wanted USING ({_KEY})")  # noqa: S608
+        found += len(messages)
+        rows, refusals = parse(messages.cast(MESSAGES), rules)
+        frames.append(rows)
+        refused.append(refusals)
+    if found != len(wanted):
+        raise LakeError(
+            f"day {day} can't be parsed again: Kafka holds {found} of its {len(wanted)} messages; nothing was changed"
+        )
+    return pa.concat_tables(frames), pa.concat_tables(refused)
