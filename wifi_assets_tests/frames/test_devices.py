@@ -40,9 +40,7 @@ def rows(*documents: Document) -> list[dict[str, Any]]:
 
 
 def test_a_device_of_the_controller() -> None:
-    document = device(
-        mac="F0-9F-C2-00-00-01", name="attic", ip="10.0.0.2", model="U7LT", type="uap", is_guest=True
-    )
+    document = device(mac="F0-9F-C2-00-00-01", name="attic", ip="10.0.0.2", model="U7LT", type="uap", is_guest=True)
     assert rows(document) == [
         {
             "mac": "f0:9f:c2:00:00:01",
@@ -200,14 +198,10 @@ DOCUMENTS = st.lists(
         Document,
         st.sampled_from(["ace.device", "ace.user"]),
         st.dictionaries(
-            st.sampled_from(
-                ["name", "hostname", "oui", "is_guest", "ip", "last_ip", "last_seen", "model", "type"]
-            ),
+            st.sampled_from(["name", "hostname", "oui", "is_guest", "ip", "last_ip", "last_seen", "model", "type"]),
             VALUES,
         )
-        .flatmap(
-            lambda some: st.sampled_from([MAC, MAC[:-1] + "2", "x"]).map(lambda mac: some | {"mac": mac})
-        )
+        .flatmap(lambda some: st.sampled_from([MAC, MAC[:-1] + "2", "x"]).map(lambda mac: some | {"mac": mac}))
         .map(dict)
         | VALUES,
     ),
@@ -222,9 +216,7 @@ def test_any_documents_in_any_order(documents: list[Document], random: Any) -> N
     assert table.schema.equals(TABLES["devices"].schema)
     macs = table["mac"].to_pylist()
     assert macs == sorted(set(macs))
-    assert sum(count for (_, fate), count in fates.items() if not fate.startswith("field: ")) == len(
-        documents
-    )
+    assert sum(count for (_, fate), count in fates.items() if not fate.startswith("field: ")) == len(documents)
     assert sum(fates[name, ROW] for name in ("ace.device", "ace.user")) == table.num_rows
     shuffled = documents.copy()
     random.shuffle(shuffled)
@@ -253,9 +245,7 @@ def test_none_and_the_text_none_have_different_hashes() -> None:
 
 def test_the_history_of_names() -> None:
     at = datetime(2026, 1, 2, tzinfo=UTC)
-    old = devices_table(
-        [device(name="a"), device(mac="aa:bb:cc:00:00:02", name="b"), device(mac="aa:bb:cc:00:00:03")]
-    )
+    old = devices_table([device(name="a"), device(mac="aa:bb:cc:00:00:02", name="b"), device(mac="aa:bb:cc:00:00:03")])
     new = devices_table(
         [
             device(name="a"),

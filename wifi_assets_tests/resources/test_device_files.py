@@ -41,8 +41,7 @@ USERS: list[dict[str, Any]] = [
 def exported(documents: list[dict[str, Any]]) -> str:
     """As ``mongoexport`` writes: relaxed extended JSON, a document a line."""
     return "".join(
-        json_util.dumps(document, json_options=json_util.RELAXED_JSON_OPTIONS) + "\n"
-        for document in documents
+        json_util.dumps(document, json_options=json_util.RELAXED_JSON_OPTIONS) + "\n" for document in documents
     )
 
 
@@ -178,9 +177,7 @@ def test_an_emptied_collection_replaces_nothing_unless_told(tmp_path: Path) -> N
     check_not_wiped(old, DeviceFiles(tmp_path).read(), allow=False)
     (tmp_path / "user.json").write_text("")
     new = DeviceFiles(tmp_path).read()
-    with pytest.raises(
-        DeviceSourceError, match=r"ace\.user of .* is empty, but the table devices holds 5 from it"
-    ):
+    with pytest.raises(DeviceSourceError, match=r"ace\.user of .* is empty, but the table devices holds 5 from it"):
         check_not_wiped(old, new, allow=False)
     check_not_wiped(old, new, allow=True)
     check_not_wiped(new.table, new, allow=False)

@@ -1,6 +1,7 @@
 import json
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +29,20 @@ def client_of(server: Server) -> MongoClient[dict[str, Any]]:
     return MongoClient("127.0.0.1", server.port, directConnection=True)
 
 
+@contextmanager
 def variant(folder: Path, *arguments: str) -> Iterator[Server]:
     server = Server("mongo", folder / "data")
     start_or_skip(server, *arguments)
-    yield server
-    server.stop()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture(scope="module")
 def standalone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    yield from variant(tmp_path_factory.mktemp("standalone"), "--standalone")
+    with variant(tmp_path_factory.mktemp("standalone"), "--standalone") as server:
+        yield server
 
 
 @pytest.fixture
@@ -162,7 +167,7 @@ def test_a_token_of_the_other_kind_of_server_compares(mongo: Server, standalone:
 
 
 def test_an_expired_token_compares(tmp_path: Path) -> None:
-    for server in variant(tmp_path, "--oplog-max-entries", "200"):
+    with variant(tmp_path, "--oplog-max-entries", "200") as server:
         with client_of(server) as client:
             fill(client.ace)
             source = source_of(server)
@@ -179,7 +184,7 @@ def test_an_expired_token_compares(tmp_path: Path) -> None:
 
 
 def test_whatever_code_refuses_the_stream_the_contents_are_compared(tmp_path: Path) -> None:
-    for server in variant(tmp_path, "--enable-test-commands"):
+    with variant(tmp_path, "--enable-test-commands") as server:
         with client_of(server) as client:
             fill(client.ace)
             source = source_of(server)
@@ -213,7 +218,7 @@ def test_a_server_too_old_for_the_driver_points_to_the_files(mongo: Server, monk
 
 
 def test_killed_and_started_again(tmp_path: Path) -> None:
-    for server in variant(tmp_path):
+    with variant(tmp_path) as server:
         source = source_of(server)
         with client_of(server) as client:
             fill(client.ace)
@@ -231,8 +236,11 @@ def test_killed_and_started_again(tmp_path: Path) -> None:
 
 
 def test_logins(tmp_path: Path) -> None:
-    server = Server("mongo", tmp_path / "data")
-    start_or_skip(server)
+    with variant(tmp_path) as server:
+        logins(server)
+
+
+def logins(server: Server) -> None:
     with client_of(server) as client:
         fill(client.ace)
         client.ace.command("createUser", "unifi", pwd=PASSWORD, roles=[{"role": "read", "db": "ace"}])
@@ -257,7 +265,6 @@ def test_logins(tmp_path: Path) -> None:
             assert PASSWORD not in str(error.value)
             assert ENCODED not in str(error.value)
             assert error.value.__suppress_context__
-    server.stop()
 
 
 def test_tls(tmp_path: Path) -> None:
@@ -266,7 +273,7 @@ def test_tls(tmp_path: Path) -> None:
         command = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=test -addext subjectAltName=IP:127.0.0.1"
         files = ["-out", tmp_path / f"{certificate}.pem", "-keyout", tmp_path / f"{key}.pem"]
         subprocess.run([*command.split(), *files], check=True, capture_output=True)
-    for server in variant(tmp_path, "--tls-cert-file", str(pem["certificate"]), "--tls-key-file", str(pem["key"])):
+    with variant(tmp_path, "--tls-cert-file", str(pem["certificate"]), "--tls-key-file", str(pem["key"])) as server:
         good = source_of(server, options=f"tls=true&tlsCAFile={pem['certificate']}")
         assert good.read().table.num_rows == 0
         with pytest.raises(DeviceSourceError, match=r"gave no usable answer: .*certificate verify failed"):

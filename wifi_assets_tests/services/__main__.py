@@ -124,9 +124,7 @@ def main() -> int:
     """Read the command line and do it."""
     parser = argparse.ArgumentParser(prog="python -m wifi_assets_tests.services", description=__doc__)
     parser.add_argument("verb", choices=["start", "stop"])
-    parser.add_argument(
-        "folder", nargs="?", type=Path, default=Path(".services"), help="their data (.services)"
-    )
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(".services"), help="their data (.services)")
     arguments = parser.parse_args()
     return {"start": start, "stop": stop}[arguments.verb](arguments.folder)
 
