@@ -167,45 +167,43 @@ def test_a_token_of_the_other_kind_of_server_compares(mongo: Server, standalone:
 
 
 def test_an_expired_token_compares(tmp_path: Path) -> None:
-    with variant(tmp_path, "--oplog-max-entries", "200") as server:
-        with client_of(server) as client:
-            fill(client.ace)
-            source = source_of(server)
-            token = source.read().token
-            client.ace.event.insert_many([{"_id": ObjectId()} for _ in range(4_000)])
-            with pytest.raises(OperationFailure) as lost:
-                client.ace.watch(start_after=json.loads(token)["resume"])
-            assert lost.value.code == 286
-            changed, newer = source.changed(token)
-            assert not changed
-            client.ace.device.update_one({}, {"$set": {"name": "cellar"}})
-            client.ace.event.insert_many([{"_id": ObjectId()} for _ in range(4_000)])
-            assert source.changed(newer)[0] is True
+    with variant(tmp_path, "--oplog-max-entries", "200") as server, client_of(server) as client:
+        fill(client.ace)
+        source = source_of(server)
+        token = source.read().token
+        client.ace.event.insert_many([{"_id": ObjectId()} for _ in range(4_000)])
+        with pytest.raises(OperationFailure) as lost:
+            client.ace.watch(start_after=json.loads(token)["resume"])
+        assert lost.value.code == 286
+        changed, newer = source.changed(token)
+        assert not changed
+        client.ace.device.update_one({}, {"$set": {"name": "cellar"}})
+        client.ace.event.insert_many([{"_id": ObjectId()} for _ in range(4_000)])
+        assert source.changed(newer)[0] is True
 
 
 def test_whatever_code_refuses_the_stream_the_contents_are_compared(tmp_path: Path) -> None:
-    with variant(tmp_path, "--enable-test-commands") as server:
-        with client_of(server) as client:
-            fill(client.ace)
-            source = source_of(server)
-            token = source.read().token
-            for code in (238, 9, 59, 13, 136, 40324):
-                fault = {"failCommands": ["aggregate"], "errorCode": code}
-                client.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=fault)
-                with pytest.raises(OperationFailure) as refused:
-                    client.ace.watch()
-                assert refused.value.code == code
-                changed, token = source.changed(token)
-                assert not changed
-                assert '"resume": null' in token
-                client.ace.device.update_one({}, {"$set": {"name": f"by {code}"}})
-                changed, token = source.changed(token)
-                assert changed
-                assert source.read().table["name"].to_pylist()[-1] == f"by {code}"
-            client.admin.command("configureFailPoint", "failCommand", mode="off")
+    with variant(tmp_path, "--enable-test-commands") as server, client_of(server) as client:
+        fill(client.ace)
+        source = source_of(server)
+        token = source.read().token
+        for code in (238, 9, 59, 13, 136, 40324):
+            fault = {"failCommands": ["aggregate"], "errorCode": code}
+            client.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=fault)
+            with pytest.raises(OperationFailure) as refused:
+                client.ace.watch()
+            assert refused.value.code == code
             changed, token = source.changed(token)
             assert not changed
-            assert '"resume": {"_data"' in token
+            assert '"resume": null' in token
+            client.ace.device.update_one({}, {"$set": {"name": f"by {code}"}})
+            changed, token = source.changed(token)
+            assert changed
+            assert source.read().table["name"].to_pylist()[-1] == f"by {code}"
+        client.admin.command("configureFailPoint", "failCommand", mode="off")
+        changed, token = source.changed(token)
+        assert not changed
+        assert '"resume": {"_data"' in token
 
 
 def test_a_server_too_old_for_the_driver_points_to_the_files(mongo: Server, monkeypatch: pytest.MonkeyPatch) -> None:
