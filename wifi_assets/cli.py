@@ -24,6 +24,7 @@ from rich.text import Text
 from wifi_assets.capture.commands import capture
 from wifi_assets.cli_settings import settings_or_usage_error
 from wifi_assets.demo.commands import broker, simulate
+from wifi_assets.demo.demo import demo
 from wifi_assets.engine import engine
 from wifi_assets.frames.ssid import ssid_text
 from wifi_assets.ingest import ingest as run_ingest
@@ -43,6 +44,7 @@ def main() -> None:
 main.add_command(capture)
 main.add_command(simulate)
 main.add_command(broker)
+main.add_command(demo)
 
 
 @main.command()

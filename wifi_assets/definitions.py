@@ -7,7 +7,7 @@ import dagster as dg
 
 from wifi_assets.assets import aggregates, devices, enriched, raw, sinks, split
 from wifi_assets.ingest import devices_of, lake_of, rules_of, topic_of
-from wifi_assets.jobs import lake_job, maintenance_job, sink_jobs
+from wifi_assets.jobs import devices_job, lake_job, maintenance_job, sink_jobs
 from wifi_assets.partitions import daily
 from wifi_assets.settings import Settings
 
@@ -28,6 +28,7 @@ def build_defs(settings: Settings) -> dg.Definitions:
         ],
         jobs=[
             lake_job(days),
+            devices_job(),
             *sink_jobs(list(sinks.targets(settings))),
             maintenance_job(lake, settings.keep_days),
         ],

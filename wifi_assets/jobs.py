@@ -26,6 +26,11 @@ def lake_job(days: dg.PartitionsDefinition) -> UnresolvedAssetJobDefinition:
     )
 
 
+def devices_job() -> UnresolvedAssetJobDefinition:
+    """The devices alone: they have no day, and change when the router says so."""
+    return dg.define_asset_job("devices", selection=dg.AssetSelection.assets("devices"))
+
+
 def sink_jobs(targets: list[str]) -> list[UnresolvedAssetJobDefinition]:
     """One job a target, so that a target that is down stops nothing else."""
     return [
