@@ -7,6 +7,7 @@ here: what is tested with them.
 """
 
 import os
+import random
 import socket
 import subprocess
 from dataclasses import dataclass, field
@@ -21,11 +22,13 @@ class Unavailable(RuntimeError):
 
 
 def free_port(count: int = 1) -> int:
-    """A port on 127.0.0.1 that is free now, with the ``count - 1`` ports after it."""
+    """A port on 127.0.0.1 that is free now, with the ``count - 1`` ports after it.
+
+    Below the range from which outgoing connections draw theirs (Linux: 32768 and up), so that none of
+    those takes it before the server does.
+    """
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            first = probe.getsockname()[1]
+        first = random.randrange(20_000, 32_000)
         try:
             for port in range(first, first + count):
                 with socket.socket() as probe:
