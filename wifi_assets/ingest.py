@@ -4,8 +4,10 @@ Here belongs the order of the steps. Not here: the steps, and what is printed (`
 """
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from wifi_assets.drain import Drained, drain
+from wifi_assets.frames.devices import renamed
 from wifi_assets.frames.message import Rules
 from wifi_assets.lake import Lake
 from wifi_assets.resources.device_files import DeviceFiles
@@ -62,7 +64,20 @@ def store_devices(lake: Lake, source: DeviceSource | None, *, allow_empty: bool 
         done.add(len(snapshot.table), ())
 
     repeat_when_overtaken(replace)
+    repeat_when_overtaken(lambda: _follow_names(lake))
     return done
+
+
+def _follow_names(lake: Lake) -> None:
+    """Bring ``device_names`` from the version of ``devices`` that it has seen to the newest."""
+    own, devices = lake.open("device_names"), lake.open("devices")
+    seen = own.upstream_version("devices")
+    if seen == devices.version:
+        return
+    before = lake.at("devices", seen) if seen is not None else None
+    old = before.rows().to_table() if before is not None else devices.table.schema.empty_table()
+    events = renamed(old, devices.rows().to_table(), datetime.now(UTC))
+    lake.append(own, events, {}, {"devices": devices.version})
 
 
 def ingest(

@@ -28,7 +28,7 @@ def lake_job(days: dg.PartitionsDefinition) -> UnresolvedAssetJobDefinition:
 
 def devices_job() -> UnresolvedAssetJobDefinition:
     """The devices alone: they have no day, and change when the router says so."""
-    return dg.define_asset_job("devices", selection=dg.AssetSelection.assets("devices"))
+    return dg.define_asset_job("devices", selection=dg.AssetSelection.assets("devices", "device_names"))
 
 
 def sink_jobs(targets: list[str]) -> list[UnresolvedAssetJobDefinition]:
@@ -52,7 +52,7 @@ def maintenance_job(lake: Lake, keep_days: int | None) -> dg.JobDefinition:
         for name in TABLES:
             if not lake.exists(name):
                 continue
-            if keep_days is not None and TABLES[name].kind == "append":
+            if keep_days is not None and TABLES[name].kind == "append" and TABLES[name].partitioned:
                 gone = lake.delete_before(name, datetime.now(UTC).date() - timedelta(days=keep_days))
                 context.log.info(f"{name}: {len(gone)} days dropped")
             merged, removed = lake.compact(name, at_least=2), lake.vacuum(name)

@@ -180,6 +180,19 @@ _table(
     },
 )
 _table(
+    "device_names",
+    "append",
+    ("mac", "at"),
+    "When a device appeared, was renamed or vanished.",
+    {
+        "mac": (pa.string(), "address, lower case with colons"),
+        "at": (TIME, "when the platform saw it"),
+        "event": (pa.string(), "appeared, renamed or vanished"),
+        "old_name": (pa.string(), "name before; NULL if it appeared or had none"),
+        "new_name": (pa.string(), "name after; NULL if it vanished or has none"),
+    },
+)
+_table(
     "probes_enriched",
     "append",
     _KEY,

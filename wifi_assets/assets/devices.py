@@ -1,6 +1,7 @@
-"""``devices``: the router's devices and users as an asset."""
+"""``devices`` and ``device_names``: the router's devices and users, and how their names changed, as assets."""
 
 import time
+from typing import Any
 
 import dagster as dg
 
@@ -19,22 +20,27 @@ class DevicesConfig(dg.Config):
 
 
 def build(lake: Lake, source: DeviceSource | None) -> list[dg.AssetsDefinition]:
-    """The asset; without a source the table stays as it is (empty at first)."""
+    """The two assets; without a source the tables stay as they are (empty at first)."""
 
-    @dg.asset(
-        group_name="devices",
-        kinds={"mongodb", "deltalake"},
-        owners=["team:wifi_assets"],
-        description=TABLES["devices"].description,
-        metadata=definition_metadata("devices", lake.uri("devices")),
-    )
-    def devices(config: DevicesConfig) -> dg.MaterializeResult:
+    def spec(name: str) -> dg.AssetSpec:
+        return dg.AssetSpec(
+            name,
+            deps=[] if name == "devices" else ["devices"],
+            group_name="devices",
+            kinds={"mongodb", "deltalake"},
+            owners=["team:wifi_assets"],
+            description=TABLES[name].description,
+            metadata=definition_metadata(name, lake.uri(name)),
+        )
+
+    @dg.multi_asset(name="devices", specs=[spec("devices"), spec("device_names")])
+    def devices(config: DevicesConfig) -> Any:
+        """Read all devices; nothing is written if they are the same."""
         began = time.monotonic()
         with said_plainly():
             done = store_devices(lake, source, allow_empty=config.allow_empty)
-        held = lake.open("devices").rows().count_rows()
-        return dg.MaterializeResult(
-            metadata=done_metadata(done, time.monotonic() - began) | {"dagster/row_count": held}
-        )
+        for name in ("devices", "device_names"):
+            held = {"dagster/row_count": lake.open(name).rows().count_rows()}
+            yield dg.MaterializeResult(name, metadata=done_metadata(done, time.monotonic() - began) | held)
 
     return [devices]

@@ -34,15 +34,7 @@ NO_MAC = "no mac"
 BAD_MAC = "mac is not a MAC address"
 
 #: Names of devices over time, one row an event; ``renamed`` makes them.
-NAME_EVENTS = pa.schema(
-    [
-        pa.field("mac", pa.string(), nullable=False),
-        pa.field("at", TIME, nullable=False),
-        pa.field("event", pa.string(), nullable=False),
-        pa.field("old_name", pa.string()),
-        pa.field("new_name", pa.string()),
-    ]
-)
+NAME_EVENTS = TABLES["device_names"].schema
 
 
 @dataclass(frozen=True)
