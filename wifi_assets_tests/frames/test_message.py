@@ -1,0 +1,215 @@
+"""The fate of each kind of message: the row it becomes, or the reason why it becomes none."""
+
+import pytest
+
+from wifi_assets.frames.message import LAST_MILLISECOND, Reason, Rules
+from wifi_assets_tests.frames.messages import HEARD, PROBE, ROW, TIMESTAMP, compact, probe, read, refusal
+
+FIELDS = b'"wlan_fc_type":["0"],"wlan_fc_type_subtype":["0x0004"]'
+START = b'{"timestamp":"%s","layers":{' % TIMESTAMP.encode()
+
+
+# ---------------------------------------------------------------- what becomes a row
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["tshark 4", "tshark 2"])
+def test_both_shapes_and_both_generations_of_tshark_give_one_row(layered: bool, old: bool) -> None:
+    assert read(probe(layered=layered, old=old)) == ROW
+
+
+def test_a_control_frame_has_what_it_carries(layered: bool) -> None:
+    absent = dict.fromkeys(PROBE, ...)
+    ack = {"wlan_fc_type": ["1"], "wlan_fc_type_subtype": ["0x001d"], "wlan_ra": ["94:04:9c:cd:b7:50"]}
+    frame = read(probe(layered=layered, **absent | ack))
+    assert {column: value for column, value in frame.items() if value is not None} == {
+        "event_time": HEARD,
+        "frame_type": 1,
+        "frame_subtype": 29,
+        "receiver_address": "94:04:9c:cd:b7:50",
+    }
+
+
+@pytest.mark.parametrize("absent", [..., None, []], ids=["no key", "null", "[]"])
+def test_null_and_an_empty_list_count_as_absent(layered: bool, absent: object) -> None:
+    frame = read(probe(layered=layered, wlan_ssid=absent, wlan_sa=absent, wlan_tag_oui=absent, wlan_fc_type=absent))
+    assert frame == ROW | {"ssid": None, "ssid_bytes": None, "source_address": None, "tag_oui": None}
+
+
+def test_a_text_where_a_list_belongs_counts_as_a_list_of_one(layered: bool) -> None:
+    assert read(
+        probe(layered=layered, wlan_fc_type_subtype="0x0004", wlan_ssid="686f6d65", wlan_tag_oui="4120")
+    ) == ROW | {"tag_oui": [4120]}
+
+
+def test_a_number_counts_as_its_text(layered: bool) -> None:
+    changes = {"wlan_radio_signal_dbm": [-73], "wlan_radio_channel": 6, "wlan_tag_oui": [4120, "20722", 20722]}
+    assert read(probe(layered=layered, timestamp=int(TIMESTAMP), **changes)) == ROW
+
+
+def test_a_timestamp_in_a_list_is_read(layered: bool) -> None:
+    assert read(probe(layered=layered, timestamp=[TIMESTAMP])) == ROW
+
+
+def test_of_several_values_where_one_belongs_the_first_counts(layered: bool) -> None:
+    changes = {
+        "wlan_radio_signal_dbm": ["-73", "-20"],
+        "wlan_ssid": ["686f6d65", "00"],
+        "wlan_ra": [*PROBE["wlan_ra"], "x"],
+    }
+    assert read(probe(layered=layered, **changes)) == ROW
+
+
+def test_unknown_fields_and_blanks_change_nothing(layered: bool) -> None:
+    value = probe(layered=layered, wlan_seq=["12"], frame_len="9").replace(b'","', b'" ,\n "')
+    assert read(b" \r\n\t" + value + b"\n") == ROW
+
+
+def test_keys_may_be_written_with_escapes() -> None:
+    assert read(probe().replace(b'"wlan_ssid"', b'"wlan\\u005fssid"')) == ROW
+
+
+@pytest.mark.parametrize(
+    ("written", "subtype"),
+    [("0x0004", 4), ("0x4", 4), ("4", 4), ("0x001B", 27), ("36", 36), ("0x0024", 36), ("0x003f", 63), ("63", 63)],
+)
+def test_subtypes_are_hex_or_decimal(written: str, subtype: int) -> None:
+    frame = read(probe(wlan_fc_type_subtype=[written], wlan_fc_type=[str(subtype // 16)]))
+    assert (frame["frame_type"], frame["frame_subtype"]) == (subtype // 16, subtype)
+
+
+@pytest.mark.parametrize("written", ["0x0160", "0x0168", "0x016f"])
+def test_a_control_frame_extension_is_subtype_22(written: str) -> None:
+    frame = read(probe(wlan_fc_type_subtype=[written], wlan_fc_type=["1"]))
+    assert (frame["frame_type"], frame["frame_subtype"]) == (1, 22)
+
+
+def test_without_a_type_the_subtype_tells_it() -> None:
+    assert read(probe(wlan_fc_type=...))["frame_type"] == 0
+
+
+@pytest.mark.parametrize(
+    ("setting", "subtype", "printed", "raw"),
+    [
+        ("auto", "0x0004", "6361666531", b"cafe1"),
+        ("auto", "4", "6361666531", b"6361666531"),
+        ("hex", "4", "6361666531", b"cafe1"),
+        ("text", "0x0004", "6361666531", b"6361666531"),
+        ("auto", "0x0004", "<MISSING>", b""),
+        ("auto", "4", "<MISSING>", b""),
+        ("auto", "0x0004", "", b""),
+        ("auto", "4", "café", "café".encode()),
+        ("auto", "0x0004", "CAFE", b"\xca\xfe"),
+    ],
+)
+def test_the_subtype_or_the_setting_tells_how_an_ssid_is_written(
+    setting: str, subtype: str, printed: str, raw: bytes
+) -> None:
+    value = probe(wlan_fc_type_subtype=[subtype], wlan_ssid=[printed])
+    assert read(value, rules=Rules(ssid_encoding=setting))["ssid_bytes"] == raw
+
+
+def test_a_nul_in_an_ssid_is_kept_as_bytes_and_shown_escaped() -> None:
+    new = read(probe(wlan_ssid=["68006f"]))
+    old = read(probe(old=True, wlan_ssid=["h\0o"]))
+    assert b"\\u0000" in probe(old=True, wlan_ssid=["h\0o"])
+    for frame in (new, old):
+        assert (frame["ssid"], frame["ssid_bytes"]) == ("h\\x00o", b"h\0o")
+
+
+def test_no_ssid_element_is_not_the_wildcard() -> None:
+    assert read(probe(wlan_ssid=...))["ssid"] is None
+    assert read(probe(wlan_ssid=["<MISSING>"]))["ssid"] == ""
+
+
+def test_addresses_and_vendor_data_get_one_written_form() -> None:
+    frame = read(
+        probe(wlan_sa=["94-04-9C-CD-B7-50"], wlan_ta=["94:04:9C:CD:B7:50"], wlan_tag_vendor_data=["00:9F", ""])
+    )
+    assert frame == ROW | {"tag_vendor_data": ["009f", ""]}
+
+
+def test_an_escaped_surrogate_pair_is_a_character() -> None:
+    assert (
+        read(probe(old=True, wps_device_name="@").replace(b"@", b"\\ud83d\\ude00"))["wps_device_name"] == "\U0001f600"
+    )
+
+
+# ---------------------------------------------------------------- what does not
+
+
+@pytest.mark.parametrize(
+    ("value", "reason", "detail"),
+    [
+        (None, Reason.TOMBSTONE, ""),
+        (b"", Reason.BLANK, "0 bytes"),
+        (b" \t\r\n", Reason.BLANK, "4 bytes"),
+        (b"\xff{}", Reason.NOT_UTF8, "byte 0"),
+        (probe(wlan_sa_resolved="@").replace(b"@", b"caf\xe9"), Reason.NOT_UTF8, "byte "),
+        (probe(wlan_sa_resolved="@").replace(b"@", b"\xed\xa0\x80"), Reason.NOT_UTF8, "byte "),
+        (probe()[:-1], Reason.NOT_JSON, "at character"),
+        (probe()[:-40], Reason.NOT_JSON, "at character"),
+        (b"\xef\xbb\xbf" + probe(), Reason.NOT_JSON, "at character 0"),
+        (probe()[:-2] + b",}}", Reason.NOT_JSON, "at character"),
+        (probe().replace(b'["-73"]', b'["-73",]'), Reason.NOT_JSON, "at character"),
+        (probe().replace(b'["-73"]', b"[NaN]"), Reason.NOT_JSON, "NaN is no JSON value"),
+        (probe().replace(b'["-73"]', b"[-Infinity]"), Reason.NOT_JSON, "-Infinity is no JSON value"),
+        (probe().replace(b'["-73"]', b"[-073]"), Reason.NOT_JSON, "at character"),
+        (probe().replace(b'["-73"]', b"[0x5]"), Reason.NOT_JSON, "at character"),
+        (probe().replace(b'"-73"', b"'-73'"), Reason.NOT_JSON, "at character"),
+        (probe().replace(b"Broadcast", b"Broad\ncast"), Reason.NOT_JSON, "Invalid control character"),
+        (probe().replace(b"Broadcast", b"Broad\0cast"), Reason.NOT_JSON, "Invalid control character"),
+        (probe().replace(b"Broadcast", b"Broad\\xcast"), Reason.NOT_JSON, "Invalid \\escape"),
+        (b'{"index":{"_index":"packets-2020-03-21"', Reason.NOT_JSON, "at character"),
+        (b"hello", Reason.NOT_JSON, "at character 0"),
+        (b"[" * 100_000, Reason.NOT_JSON, "nested too deep"),
+        (START + b'"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}}", Reason.NOT_JSON, "nested too deep"),
+        (probe() + probe(), Reason.SEVERAL_DOCUMENTS, "Extra data"),
+        (probe() + b"\n" + probe(), Reason.SEVERAL_DOCUMENTS, "Extra data"),
+        (probe() + b" x", Reason.SEVERAL_DOCUMENTS, "Extra data"),
+        (b"[" + probe() + b"]", Reason.NOT_AN_OBJECT, "list"),
+        (b'"text"', Reason.NOT_AN_OBJECT, "str"),
+        (b"null", Reason.NOT_AN_OBJECT, "NoneType"),
+        (b"true", Reason.NOT_AN_OBJECT, "bool"),
+        (compact({"timestamp": TIMESTAMP, "layers": []}), Reason.NOT_AN_OBJECT, "layers"),
+        (compact({"timestamp": TIMESTAMP, "layers": None}), Reason.NOT_AN_OBJECT, "layers"),
+        (START + b'"wlan_sa":["a"],"wlan_sa":["b"],' + FIELDS + b"}}", Reason.DUPLICATE_KEY, "'wlan_sa'"),
+        (START + b'"x":1,"x":1,' + FIELDS + b"}}", Reason.DUPLICATE_KEY, "'x'"),
+        (START + b'"x":[{"y":{"z":0,"z":0}}],' + FIELDS + b"}}", Reason.DUPLICATE_KEY, "'z'"),
+        (START + b'"wlan_sa":null,"wlan\\u005fsa":null,' + FIELDS + b"}}", Reason.DUPLICATE_KEY, "'wlan_sa'"),
+        (probe()[:-1] + b',"timestamp":"1"}', Reason.DUPLICATE_KEY, "'timestamp'"),
+        (probe()[:-1] + b',"layers":{}}', Reason.DUPLICATE_KEY, "'layers'"),
+        (probe(wlan_ssid="@").replace(b"@", b"\\ud800"), Reason.LONE_SURROGATE, ""),
+        (probe(unknown="@").replace(b"@", b"\\udfff\\ud800"), Reason.LONE_SURROGATE, ""),
+        (probe(unknown="@").replace(b'"unknown"', b'"\\ud800"'), Reason.LONE_SURROGATE, ""),
+        (probe(timestamp=None), Reason.NO_TIMESTAMP, ""),
+        (probe(timestamp=""), Reason.NO_TIMESTAMP, ""),
+        (probe(timestamp=[]), Reason.NO_TIMESTAMP, ""),
+        (compact({"layers": PROBE}), Reason.NO_TIMESTAMP, ""),
+        (b"{}", Reason.NO_TIMESTAMP, ""),
+        (b'{"index":{"_index":"packets-2020-03-21"}}', Reason.NO_TIMESTAMP, ""),
+        (probe(timestamp="-1"), Reason.TIMESTAMP_OUT_OF_RANGE, "'-1'"),
+        (probe(timestamp="1584802202.655"), Reason.TIMESTAMP_OUT_OF_RANGE, "'1584802202.655'"),
+        (probe(timestamp="1e12"), Reason.TIMESTAMP_OUT_OF_RANGE, "'1e12'"),
+        (probe(timestamp=" 1584802202655"), Reason.TIMESTAMP_OUT_OF_RANGE, "' 1584802202655'"),
+        (probe(timestamp="2020-03-21"), Reason.TIMESTAMP_OUT_OF_RANGE, "'2020-03-21'"),
+        (probe(timestamp=str(LAST_MILLISECOND + 1)), Reason.TIMESTAMP_OUT_OF_RANGE, str(LAST_MILLISECOND + 1)),
+        (probe(timestamp="9" * 5000), Reason.TIMESTAMP_OUT_OF_RANGE, "999"),
+        (probe(timestamp="١٥٨٤"), Reason.TIMESTAMP_OUT_OF_RANGE, "\\u0661"),
+        (probe(timestamp=True), Reason.TIMESTAMP_OUT_OF_RANGE, "True"),
+        (probe(timestamp={"at": "1"}), Reason.TIMESTAMP_OUT_OF_RANGE, "{'at': '1'}"),
+        (probe(timestamp=[None]), Reason.NO_TIMESTAMP, ""),
+        (START + b"}}", Reason.NO_FRAME_TYPE, ""),
+        (probe(wlan_fc_type_subtype=...), Reason.NO_FRAME_TYPE, ""),
+        (probe(wlan_fc_type_subtype=None), Reason.NO_FRAME_TYPE, ""),
+        (probe(wlan_fc_type_subtype=[]), Reason.NO_FRAME_TYPE, ""),
+    ],
+)  # fmt: skip
+def test_a_malformed_message_is_refused(value: bytes | None, reason: Reason, detail: str) -> None:
+    refused = refusal(value)
+    assert refused.reason is reason
+    assert detail in refused.detail
+
+
+def test_both_shapes_at_once_is_the_layered_one() -> None:
+    value = probe()[:-1] + b',"wlan_sa":["00:00:00:00:00:01"],"wlan_ssid":["00"]}'
+    assert read(value) == ROW
