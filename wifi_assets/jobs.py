@@ -28,7 +28,7 @@ def lake_job(days: dg.PartitionsDefinition) -> UnresolvedAssetJobDefinition:
 
 def devices_job() -> UnresolvedAssetJobDefinition:
     """The devices alone: they have no day, and change when the router says so."""
-    return dg.define_asset_job("devices", selection=dg.AssetSelection.assets("devices", "device_names"))
+    return dg.define_asset_job("refresh_devices", selection=dg.AssetSelection.assets("devices", "device_names"))
 
 
 def sink_jobs(targets: list[str]) -> list[UnresolvedAssetJobDefinition]:

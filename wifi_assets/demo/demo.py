@@ -121,7 +121,7 @@ def _materialise(settings: Settings, folder: Path, begin: datetime) -> None:
 
     home = folder / "dagster"
     home.mkdir()
-    (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\nnux:\n  enabled: false\n")
     last = begin + timedelta(days=_DAYS - 1)
     tags = {
         "dagster/asset_partition_range_start": f"{begin:%Y-%m-%d}",
@@ -129,7 +129,7 @@ def _materialise(settings: Settings, folder: Path, begin: datetime) -> None:
     }
     defs = build_defs(settings)
     with dg.DagsterInstance.from_config(str(home.absolute())) as instance:
-        for job, run_tags in (("devices", {}), ("lake", tags), ("sink_postgres", {})):
+        for job, run_tags in (("refresh_devices", {}), ("lake", tags), ("sink_postgres", {})):
             since = time.monotonic()
             run = defs.resolve_job_def(job).execute_in_process(instance=instance, tags=run_tags, run_config=_QUIET)
             materialised = {str(e.asset_key.to_user_string()) for e in run.get_asset_materialization_events()

@@ -17,7 +17,7 @@ import pyarrow as pa
 from bson import DatetimeMS, ObjectId
 
 from wifi_assets.frames.address import normal_address
-from wifi_assets.schemas import TABLES, TIME
+from wifi_assets.schemas import TABLES
 
 COLLECTIONS = ("ace.device", "ace.user")
 
