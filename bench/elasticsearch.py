@@ -85,9 +85,7 @@ def frames(count: int) -> pa.Table:
             row |= {"tag_vendor_oui_type": [2, 4], "tag_vendor_data": ["0400", "dd09001018020000100000"]}
         rows.append(row)
     columns = TABLES["frames"].columns
-    return pa.Table.from_pylist(
-        [{name: row.get(name) for name in columns} for row in rows], TABLES["frames"].schema
-    )
+    return pa.Table.from_pylist([{name: row.get(name) for name in columns} for row in rows], TABLES["frames"].schema)
 
 
 def fresh(client: Elasticsearch) -> None:
@@ -119,9 +117,7 @@ def main(count: int) -> None:
         index = place["_index"].replace(FRAMES.name, PLAIN, 1)
         documents.append({"_index": index, "_id": place["_id"], "_source": json.loads(document)})
     size = sum(len(document) for _, document in lines) / count
-    print(
-        f"{count:,} frames, {size:,.0f} bytes a document; rows to bulk lines alone {rendering:,.0f} a second"
-    )
+    print(f"{count:,} frames, {size:,.0f} bytes a document; rows to bulk lines alone {rendering:,.0f} a second")
 
     with tempfile.TemporaryDirectory() as folder:
         server = Server("elasticsearch", Path(folder), env=BENCH_SERVER).start()
@@ -133,9 +129,7 @@ def main(count: int) -> None:
             server.stop()
 
 
-def measure(
-    client: Elasticsearch, sink: ElasticsearchSink, rows: pa.Table, documents: list[dict[str, Any]]
-) -> None:
+def measure(client: Elasticsearch, sink: ElasticsearchSink, rows: pa.Table, documents: list[dict[str, Any]]) -> None:
     """Let each take its turn, ``ROUNDS`` times, and print the medians."""
     template = FRAMES.template() | {"index_patterns": [f"{PLAIN}-*"]}
     client.indices.put_index_template(name=PLAIN, **template)

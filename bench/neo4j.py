@@ -122,9 +122,7 @@ def measure(server: Server) -> bool:
     """
     url = f"bolt://127.0.0.1:{server.port}"
     print(f"Neo4j, rows of {TABLE.name}, rows a second: insert, update")
-    with neo4j.GraphDatabase.driver(
-        url, auth=("neo4j", PASSWORD), notifications_min_severity="OFF"
-    ) as driver:
+    with neo4j.GraphDatabase.driver(url, auth=("neo4j", PASSWORD), notifications_min_severity="OFF") as driver:
         for constraint in CONSTRAINTS:
             driver.execute_query(constraint)
         few = dict(contenders(url, driver, looked_for(ROWS // 5)))

@@ -45,9 +45,7 @@ def packet_stats(start: int, count: int, more: int) -> pa.RecordBatch:
 def probe_stats(start: int, count: int, more: int) -> pa.RecordBatch:
     """Sources that look for three networks each."""
     place = np.arange(start, start + count)
-    networks = pc.binary_join_element_wise(
-        "net ", pa.array(np.arange(count * 3) * 7 % 1_000).cast(pa.string()), ""
-    )
+    networks = pc.binary_join_element_wise("net ", pa.array(np.arange(count * 3) * 7 % 1_000).cast(pa.string()), "")
     columns = [
         pc.binary_join_element_wise("phone", pa.array(place).cast(pa.string()), " "),
         pa.array(place + more),
@@ -63,9 +61,7 @@ def probe_stats(start: int, count: int, more: int) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=TABLES["probe_stats_by_source_device"].schema)
 
 
-def applied(
-    target: SqlTarget, table: Table, make: Callable[..., pa.RecordBatch], more: int, full: bool
-) -> float:
+def applied(target: SqlTarget, table: Table, make: Callable[..., pa.RecordBatch], more: int, full: bool) -> float:
     """Rows a second of one ``apply``, the making of the rows included."""
     batches: Iterator[pa.RecordBatch] = (make(start, BATCH, more) for start in range(0, ROWS, BATCH))
     rows = pa.RecordBatchReader.from_batches(table.schema, batches)

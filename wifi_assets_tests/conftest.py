@@ -52,7 +52,9 @@ CAPTURES = next(
 
 def pytest_report_header() -> str:
     """Say whether the real captures take part."""
-    return f"real captures: {CAPTURES or 'none; set WIFI_TESTS_CAPTURES to a folder of them for the tests that want them'}"
+    return (
+        f"real captures: {CAPTURES or 'none; set WIFI_TESTS_CAPTURES to a folder of them for the tests that want them'}"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

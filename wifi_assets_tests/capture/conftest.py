@@ -55,31 +55,20 @@ def device_name(name: bytes) -> bytes:
 
 def _every_frame() -> list[Packet]:
     frames = [probe(ssid, *VENDORS[: number % 5], dbm=-30 - number) for number, ssid in enumerate(SSIDS)]
-    frames += [
-        probe(b"tv", device_name(name)) for name in (b'TV "<\x01\n\t\\', b"M\xfcller", b'","wlan_ta":["66:66')
-    ]
+    frames += [probe(b"tv", device_name(name)) for name in (b'TV "<\x01\n\t\\', b"M\xfcller", b'","wlan_ta":["66:66')]
     frames += [probe(b"", dbm=None), probe(b"", source="DA:A1:19:00:00:0A")]
     for subtype in range(16):
+        frames.append(radio() / Dot11(type=0, subtype=subtype, addr1=ALL, addr2=ME, addr3=ROUTER) / Raw(bytes(24)))
         frames.append(
-            radio() / Dot11(type=0, subtype=subtype, addr1=ALL, addr2=ME, addr3=ROUTER) / Raw(bytes(24))
-        )
-        frames.append(
-            radio()
-            / Dot11(type=2, subtype=subtype, FCfield=1, addr1=ROUTER, addr2=ME, addr3=ALL)
-            / Raw(bytes(40))
+            radio() / Dot11(type=2, subtype=subtype, FCfield=1, addr1=ROUTER, addr2=ME, addr3=ALL) / Raw(bytes(40))
         )
     for subtype in range(7, 16):
         one_address = subtype in (12, 13)
-        frames.append(
-            radio() / Dot11(type=1, subtype=subtype, addr1=ROUTER, addr2=None if one_address else ME)
-        )
+        frames.append(radio() / Dot11(type=1, subtype=subtype, addr1=ROUTER, addr2=None if one_address else ME))
     beacon = radio() / Dot11(type=0, subtype=8, addr1=ALL, addr2=ROUTER, addr3=ROUTER) / Dot11Beacon()
     hidden_inside = bytes([1, 0, 12, 83, 2, 0x11, 4, 0, 3]) + b"abc" + bytes([85, 1, 1])
     frames.append(
-        beacon
-        / Dot11Elt(ID=0, info=b"main")
-        / Dot11Elt(ID=71, info=hidden_inside)
-        / Dot11Elt(ID=0, info=b"again")
+        beacon / Dot11Elt(ID=0, info=b"main") / Dot11Elt(ID=71, info=hidden_inside) / Dot11Elt(ID=0, info=b"again")
     )
     frames.append(beacon / Dot11Elt(ID=0, info=bytes(8)) / Dot11Elt(ID=7, info=b"DE \x01\x0b\x14"))
     inner = b"".join(
@@ -90,9 +79,7 @@ def _every_frame() -> list[Packet]:
         for i in range(5, 8)
     )
     frames.append(
-        radio()
-        / Dot11(type=2, subtype=8, FCfield=1, addr1=ROUTER, addr2=ME, addr3=ALL)
-        / Raw(b"\x80\x00" + inner)
+        radio() / Dot11(type=2, subtype=8, FCfield=1, addr1=ROUTER, addr2=ME, addr3=ALL) / Raw(b"\x80\x00" + inner)
     )
     frames.append(RadioTap(len=60_000) / Raw(bytes(20)))  # a header that lies about its length
     for number, frame in enumerate(frames):
@@ -107,9 +94,7 @@ def printed(tshark: str) -> Callable[[Path], list[bytes]]:
 
     def run(path: Path) -> list[bytes]:
         fields = [argument for field in TSHARK_FIELDS for argument in ("-e", field)]
-        done = subprocess.run(
-            [tshark, "-r", path, "-T", "ek", *fields], capture_output=True, check=False, timeout=120
-        )
+        done = subprocess.run([tshark, "-r", path, "-T", "ek", *fields], capture_output=True, check=False, timeout=120)
         return [line for line in done.stdout.splitlines() if line and not line.startswith(b'{"index"')]
 
     return run

@@ -30,9 +30,7 @@ def _run(bootstrap: str, *arguments: object, **settings: object) -> Result:
     return CliRunner().invoke(capture, [str(one) for one in arguments], env=env)
 
 
-def test_files_of_all_kinds_and_faults_in_one_go(
-    bootstrap: str, generated: dict[str, Path], tmp_path: Path
-) -> None:
+def test_files_of_all_kinds_and_faults_in_one_go(bootstrap: str, generated: dict[str, Path], tmp_path: Path) -> None:
     cut, text, empty = tmp_path / "cut.pcap", tmp_path / "text", tmp_path / "empty"
     cut.write_bytes(generated["all.pcap"].read_bytes()[:-5])
     text.write_text("no capture")
@@ -174,10 +172,7 @@ def test_ctrl_c_says_what_is_on_the_topic(bootstrap: str, tshark: str, tmp_path:
     assert 0 < summary["frames"] < 200_000
     assert summary["frames"] == _length(bootstrap, "stopped")
     assert summary["error"] == "interrupted"
-    assert (
-        f"was interrupted: {summary['frames']:,} of its frames are on the topic, and would be there twice"
-        in stderr
-    )
+    assert f"was interrupted: {summary['frames']:,} of its frames are on the topic, and would be there twice" in stderr
 
 
 def _length(bootstrap: str, topic: str) -> int:

@@ -27,9 +27,7 @@ def test_pyshark_and_tshark_give_the_same_messages(generated: dict[str, Path], n
 
 def test_real_captures_too(captures: Path) -> None:
     for name in ("lab-2023-10-20.pcap", "mixed-no-dbm.pcap.gz", "bad/Chinese-SSID-Name.pcap"):
-        assert _by_pyshark(captures / name) == [message.value for message in messages_of(captures / name)], (
-            name
-        )
+        assert _by_pyshark(captures / name) == [message.value for message in messages_of(captures / name)], name
 
 
 @pytest.mark.parametrize("sniffed", ["1666184476.519976000", "2022-10-19T13:01:16.519976000Z"])

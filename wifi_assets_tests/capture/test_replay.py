@@ -72,9 +72,9 @@ def test_every_real_capture_arrives_whole(bootstrap: str, captures: Path, printe
         wanted += documents
         if outcome.problem:
             faults[file.name] = outcome.problem
-    assert sorted(
-        message.value() for messages in read_topic(bootstrap, "real") for message in messages
-    ) == sorted(wanted)
+    assert sorted(message.value() for messages in read_topic(bootstrap, "real") for message in messages) == sorted(
+        wanted
+    )
     assert faults.keys() == {"empty.pcap", "not-a-capture.cap", "mixed-20-subtypes-cut-short.cap"}
     assert faults["mixed-20-subtypes-cut-short.cap"].endswith("; its 20,056 whole frames are on the topic")
 
@@ -99,9 +99,7 @@ def test_a_topic_that_would_delete_the_frames_is_refused(
     producer = CheckedProducer({"bootstrap.servers": bootstrap}, "forgetful", 1)
     producer.retention = timedelta(days=7)
     outcome = Replayed("old")
-    with pytest.raises(
-        TopicError, match=r"keeps messages for 7 days, .* frames of 2020-03-21 would be deleted"
-    ):
+    with pytest.raises(TopicError, match=r"keeps messages for 7 days, .* frames of 2020-03-21 would be deleted"):
         replay(generated["all.pcap"], producer, outcome)
     assert outcome.frames == 0
     assert outcome.problem == "was not replayed whole: 0 of its frames are on the topic"

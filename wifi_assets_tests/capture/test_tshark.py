@@ -28,9 +28,7 @@ def _until_error(path: Path) -> tuple[list[Message], str]:
 
 
 @pytest.mark.parametrize("name", ["all.pcap", "all.pcapng", "all.pcap.gz"])
-def test_messages_are_tsharks_documents_byte_for_byte(
-    generated: dict[str, Path], printed: Printed, name: str
-) -> None:
+def test_messages_are_tsharks_documents_byte_for_byte(generated: dict[str, Path], printed: Printed, name: str) -> None:
     documents = printed(generated["all.pcap"])
     messages = list(messages_of(generated[name]))
     assert len(documents) == 58
@@ -145,9 +143,7 @@ def test_a_file_that_may_not_be_read_says_so(generated: dict[str, Path], tmp_pat
             os.seteuid(0)
 
 
-def test_without_tshark_it_says_how_to_get_it(
-    generated: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_tshark_it_says_how_to_get_it(generated: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(TsharkMissingError, match="apt-get install tshark"):
         next(messages_of(generated["all.pcap"]))

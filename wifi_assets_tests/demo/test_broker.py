@@ -14,9 +14,7 @@ YEARS_AGO = 1_600_000_000_000
 
 
 def _consumer(bootstrap: str) -> Consumer:
-    return Consumer(
-        {"bootstrap.servers": bootstrap, "group.id": "test", "auto.offset.reset": "error", "log_level": 0}
-    )
+    return Consumer({"bootstrap.servers": bootstrap, "group.id": "test", "auto.offset.reset": "error", "log_level": 0})
 
 
 def _produce(bootstrap: str, partition: int, count: int, size: int, **settings: str | int) -> None:
@@ -37,9 +35,7 @@ def test_topics_are_made_with_four_partitions_and_the_cluster_is_known_by_its_id
     with embedded_broker("pcap") as bootstrap:
         metadata = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=5)
         assert is_embedded(metadata)
-        assert {name: len(topic.partitions) for name, topic in metadata.topics.items()} == {
-            "pcap": PARTITIONS
-        }
+        assert {name: len(topic.partitions) for name, topic in metadata.topics.items()} == {"pcap": PARTITIONS}
 
 
 def test_another_process_reads_by_offset_with_the_times_that_were_sent() -> None:

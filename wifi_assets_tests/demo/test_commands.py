@@ -113,9 +113,7 @@ def test_the_broker_serves_other_processes_until_it_is_told_to_end(end: signal.S
     with subprocess.Popen([sys.executable, "-c", program, "--json"], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         told = json.loads(process.stdout.readline())
-        metadata = AdminClient({"bootstrap.servers": told["bootstrap"], "log_level": 0}).list_topics(
-            timeout=10
-        )
+        metadata = AdminClient({"bootstrap.servers": told["bootstrap"], "log_level": 0}).list_topics(timeout=10)
         assert len(metadata.topics[told["topic"]].partitions) == told["partitions"]
         process.send_signal(end)
         assert process.wait(30) == 0

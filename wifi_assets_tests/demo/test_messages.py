@@ -23,15 +23,11 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 def _without_resolved(document: dict[str, Any]) -> dict[str, Any]:
     """Names differ between tshark's versions, and its tables know some random addresses by chance."""
-    layers = {
-        field: values for field, values in document["layers"].items() if not field.endswith("_resolved")
-    }
+    layers = {field: values for field, values in document["layers"].items() if not field.endswith("_resolved")}
     return document | {"layers": layers}
 
 
-def test_every_message_is_what_tshark_prints_for_the_frame(
-    day: list[Frame], by_tshark: list[dict[str, Any]]
-) -> None:
+def test_every_message_is_what_tshark_prints_for_the_frame(day: list[Frame], by_tshark: list[dict[str, Any]]) -> None:
     mine = [json.loads(message(frame).value) for frame in day]
     assert [_without_resolved(one) for one in mine] == [_without_resolved(one) for one in by_tshark]
 

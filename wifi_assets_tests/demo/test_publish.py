@@ -121,9 +121,7 @@ def test_no_broker_a_wrong_setting_and_a_message_too_large_are_one_sentence(real
 def test_a_message_that_the_broker_refuses_ends_it(real: str, admin: AdminClient) -> None:
     made = NewTopic("strict", 1, config={"message.timestamp.before.max.ms": "1000", "retention.ms": "-1"})
     admin.create_topics([made])["strict"].result(10)
-    with pytest.raises(
-        PublishError, match=r"topic strict: a message was not delivered: .*failed to validate record"
-    ):
+    with pytest.raises(PublishError, match=r"topic strict: a message was not delivered: .*failed to validate record"):
         Topic(real, "strict").publish(_messages(1))
 
 

@@ -40,9 +40,7 @@ def found(three_days: list[Frame]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def lake(three_days: list[Frame]) -> duckdb.DuckDBPyConnection:
-    rows = [
-        read_message(message(frame).value, datetime(2027, 1, 1, tzinfo=UTC), Rules()) for frame in three_days
-    ]
+    rows = [read_message(message(frame).value, datetime(2027, 1, 1, tzinfo=UTC), Rules()) for frame in three_days]
     columns = TABLES["frames"].schema
     schema = pa.schema([columns.field(name) for name in rows[0]])
     connection = duckdb.connect()
@@ -107,10 +105,7 @@ def test_sessions_equal_sql(found: dict[str, Any], lake: duckdb.DuckDBPyConnecti
 def test_sources_add_up_to_the_probes(found: dict[str, Any], lake: duckdb.DuckDBPyConnection) -> None:
     assert sum(source["probes"] for source in found["sources"]) == found["probes"]
     assert sorted(address for source in found["sources"] for address in source["addresses"]) == [
-        row[0]
-        for row in _rows(
-            lake, "SELECT DISTINCT source_address FROM frames WHERE frame_subtype = 4 ORDER BY 1"
-        )
+        row[0] for row in _rows(lake, "SELECT DISTINCT source_address FROM frames WHERE frame_subtype = 4 ORDER BY 1")
     ]
     for source in found["sources"]:
         assert source["probes"] == sum(source["probes_by_day"].values())
@@ -158,9 +153,7 @@ TIMES = st.lists(st.integers(0, 40), max_size=40)
 @given(TIMES, st.randoms(use_true_random=False))
 def test_sessions_need_three_addresses_and_gaps_of_five_minutes_at_most(times: list[int], rng: Any) -> None:
     nothing: tuple[tuple[str, ...], tuple[int, ...], tuple[int, ...]] = ((), (), ())
-    probes = [
-        Probe(time * 100_000, f"{number % 5}", nothing, None, None) for number, time in enumerate(times)
-    ]
+    probes = [Probe(time * 100_000, f"{number % 5}", nothing, None, None) for number, time in enumerate(times)]
     expected = sessions(probes)
     rng.shuffle(probes)
     assert [sorted(session) for session in sessions(probes)] == [sorted(session) for session in expected]

@@ -78,17 +78,15 @@ def tables(elasticsearch: Server) -> dict[str, pa.Table]:
 
 
 @pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: chart.name)
-def test_a_chart_shows_what_the_lake_holds(
-    elasticsearch: Server, tables: dict[str, pa.Table], chart: Chart
-) -> None:
+def test_a_chart_shows_what_the_lake_holds(elasticsearch: Server, tables: dict[str, pa.Table], chart: Chart) -> None:
     with Elasticsearch(f"http://127.0.0.1:{elasticsearch.port}") as client:
         answer: Any = client.search(index=chart.target.pattern, **chart.body).body
     for step in BUCKETS.split("."):
         answer = answer[step]
     shown = {
-        (bucket["key"]["time"], bucket["key"].get("series")): bucket.get(
-            "value", {"value": bucket["doc_count"]}
-        )["value"]
+        (bucket["key"]["time"], bucket["key"].get("series")): bucket.get("value", {"value": bucket["doc_count"]})[
+            "value"
+        ]
         for bucket in answer
     }
     naive = tables[chart.table]
@@ -98,9 +96,7 @@ def test_a_chart_shows_what_the_lake_holds(
             naive = naive.set_column(place, name, naive[name].cast(pa.timestamp("us")))
     with duckdb.connect() as connection:
         connection.register("heard", naive)
-        expected = {
-            (time, series): value for time, series, value in connection.execute(SQL[chart.name]).fetchall()
-        }
+        expected = {(time, series): value for time, series, value in connection.execute(SQL[chart.name]).fetchall()}
     assert shown == pytest.approx(expected, rel=1e-12)
     assert len(shown) >= 3
     times = [bucket["key"]["time"] for bucket in answer]

@@ -55,9 +55,7 @@ def front(behind: int, context: ssl.SSLContext | None = None) -> Iterator[Front]
             state.requests.append((self.command, self.path))
             answer = state.refuse(self.command, self.path)
             if state.login is not None and self.headers.get("Authorization") != state.login:
-                answer = error(
-                    401, "security_exception", f"unable to authenticate for REST request [{self.path}]"
-                )
+                answer = error(401, "security_exception", f"unable to authenticate for REST request [{self.path}]")
             if answer is not None:
                 status, content = answer[0], json.dumps(answer[1]).encode()
                 kind = self.headers.get("Accept", "application/json").split(",")[0]

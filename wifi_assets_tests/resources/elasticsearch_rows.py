@@ -62,9 +62,7 @@ def stats(source: str, **columns: Any) -> dict[str, Any]:
 def rows_of(table: str, rows: Iterable[dict[str, Any]]) -> pa.Table:
     """Rows in the table's schema; what a row leaves out is NULL."""
     columns = TABLES[table].columns
-    return pa.Table.from_pylist(
-        [{name: row.get(name) for name in columns} for row in rows], TABLES[table].schema
-    )
+    return pa.Table.from_pylist([{name: row.get(name) for name in columns} for row in rows], TABLES[table].schema)
 
 
 def change(

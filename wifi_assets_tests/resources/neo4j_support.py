@@ -91,9 +91,7 @@ def change(
     version: int = 1,
 ) -> Change:
     """A change of the lake table to ``version``."""
-    reader = (
-        upserts if isinstance(upserts, pa.RecordBatchReader) else rows(upserts).to_reader(max_chunksize=3)
-    )
+    reader = upserts if isinstance(upserts, pa.RecordBatchReader) else rows(upserts).to_reader(max_chunksize=3)
     return Change(TABLE, Progress("table-1", version), reader, keys(deletes), full)
 
 
@@ -143,10 +141,7 @@ def edges_in(server: Server) -> dict[tuple[str, str], Edge]:
             source["mac"],
             record["ssid"],
             relation.get("probes"),
-            *(
-                relation[name].to_native() if name in relation else None
-                for name in ("first_seen", "last_seen")
-            ),
+            *(relation[name].to_native() if name in relation else None for name in ("first_seen", "last_seen")),
             source.get("mac_resolved"),
             source.get("device_name"),
             source.get("is_known"),
@@ -163,9 +158,7 @@ def nodes_in(server: Server, label: str, key: str) -> list[str]:
 
 def everything_in(server: Server) -> tuple[list[Any], list[Any]]:
     """All nodes and relationships with their ids, labels and properties."""
-    nodes = cypher(
-        server, "MATCH (n) RETURN elementId(n) AS id, labels(n) AS labels, properties(n) AS p ORDER BY id"
-    )
+    nodes = cypher(server, "MATCH (n) RETURN elementId(n) AS id, labels(n) AS labels, properties(n) AS p ORDER BY id")
     relations = cypher(
         server,
         "MATCH (a)-[r]->(b) RETURN elementId(r) AS id, type(r) AS type, properties(r) AS p, "

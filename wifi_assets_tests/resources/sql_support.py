@@ -122,8 +122,7 @@ def stored(rows: Iterable[Row]) -> list[Row]:
 def reader(table: Table, rows: Iterable[Row], chunk: int = 3) -> pa.RecordBatchReader:
     """Rows as the lake gives them, in batches that are slices of one column."""
     ready = [
-        {name: list(value.items()) if isinstance(value, dict) else value for name, value in row.items()}
-        for row in rows
+        {name: list(value.items()) if isinstance(value, dict) else value for name, value in row.items()} for row in rows
     ]
     return pa.RecordBatchReader.from_batches(
         table.schema, pa.Table.from_pylist(ready, schema=table.schema).to_batches(max_chunksize=chunk)

@@ -146,9 +146,7 @@ def test_a_repeated_change_changes_nothing(client: Elasticsearch, sink: Elastics
     assert len(before) == 4999
 
 
-def test_a_frame_that_moved_to_another_day_leaves_the_old_one(
-    client: Elasticsearch, sink: ElasticsearchSink
-) -> None:
+def test_a_frame_that_moved_to_another_day_leaves_the_old_one(client: Elasticsearch, sink: ElasticsearchSink) -> None:
     sink.apply(change("frames", [frame(0), frame(1)], 1, full=True))
     sink.apply(change("frames", [frame(1, NEXT_DAY), frame(2, NEXT_DAY)], 2))
     assert sorted(documents(client, "frames")) == [
@@ -223,9 +221,7 @@ def test_hostile_texts_arrive_as_they_are(client: Elasticsearch, sink: Elasticse
         hits = client.search(index="pcap_probe_enriched-*", query={"term": {"ssid": text}})["hits"]["hits"]
         assert [hit["_id"] for hit in hits] == [f"0-0-{number}"]
     names = [text for text in HOSTILE if text]
-    sink.apply(
-        change("probe_stats_by_source_device", [stats(n, probed_ssids=names) for n in names], 1, full=True)
-    )
+    sink.apply(change("probe_stats_by_source_device", [stats(n, probed_ssids=names) for n in names], 1, full=True))
     found = by_id(client, "probe_stats_by_source_device")
     assert {id_: document["source"] for id_, document in found.items()} == {name: name for name in names}
     assert found[" "]["probed_ssids"] == names
@@ -245,9 +241,7 @@ def test_an_empty_list_is_not_a_missing_one(client: Elasticsearch, sink: Elastic
     assert "tag_oui" not in found["0-0-1"]
 
 
-def test_an_index_of_before_gets_the_fields_that_it_lacks(
-    client: Elasticsearch, sink: ElasticsearchSink
-) -> None:
+def test_an_index_of_before_gets_the_fields_that_it_lacks(client: Elasticsearch, sink: ElasticsearchSink) -> None:
     client.indices.create(index="pcap-2020.03.21", mappings={"properties": {"ssid": {"type": "keyword"}}})
     sink.apply(change("frames", [frame(0)], 1, full=True))
     mapping = client.indices.get_mapping(index="pcap-2020.03.21")["pcap-2020.03.21"]["mappings"]["properties"]
@@ -258,9 +252,7 @@ def test_an_index_of_before_gets_the_fields_that_it_lacks(
 
 def test_an_index_with_another_type_is_refused(client: Elasticsearch, sink: ElasticsearchSink) -> None:
     client.indices.create(index="pcap-2020.03.20", mappings={"properties": {"ssid": {"type": "text"}}})
-    with pytest.raises(
-        SinkError, match=r"pcap-2020\.03\.20 has the field ssid as text, and frames needs keyword"
-    ):
+    with pytest.raises(SinkError, match=r"pcap-2020\.03\.20 has the field ssid as text, and frames needs keyword"):
         sink.apply(change("frames", [frame(0)], 1, full=True))
     assert not client.indices.exists(index="pcap-2020.03.21")
     assert sink.progress("frames") is None
@@ -288,9 +280,7 @@ def test_a_rejected_document_is_named_and_the_others_are_written(
     assert sink.progress("probe_stats_by_source_device") == Progress(TABLE_ID, 3)
 
 
-def test_a_full_change_with_rejections_removes_nothing(
-    client: Elasticsearch, sink: ElasticsearchSink
-) -> None:
+def test_a_full_change_with_rejections_removes_nothing(client: Elasticsearch, sink: ElasticsearchSink) -> None:
     sink.apply(change("probe_stats_by_source_device", [stats("a"), stats("b")], 1, full=True))
     bad = [stats("a", avg_signal_dbm=float("inf")), stats("c")]
     with pytest.raises(SinkError, match="id a"):
@@ -315,9 +305,7 @@ def test_a_closed_day_rejects_its_documents_alone(client: Elasticsearch, sink: E
     assert len(documents(client, "frames")) == 9
 
 
-def test_the_progress_index_holds_one_document_a_table(
-    client: Elasticsearch, sink: ElasticsearchSink
-) -> None:
+def test_the_progress_index_holds_one_document_a_table(client: Elasticsearch, sink: ElasticsearchSink) -> None:
     for version in (1, 2):
         for table, row in (("frames", frame(0)), ("probe_stats_by_source_device", stats("x"))):
             sink.apply(change(table, [row], version, full=version == 1))

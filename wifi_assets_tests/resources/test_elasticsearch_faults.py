@@ -63,9 +63,7 @@ def test_killed_in_mid_apply_and_started_again(tmp_path: Path) -> None:
                         server.kill()
                     yield batch
 
-            with pytest.raises(
-                SinkError, match=f"Elasticsearch at 127.0.0.1:{server.port}: cannot be reached"
-            ):
+            with pytest.raises(SinkError, match=f"Elasticsearch at 127.0.0.1:{server.port}: cannot be reached"):
                 sink.apply(streamed(change("frames", [], 2, deletes=first[:10]), dying()))
             server.start()
             assert sink.progress("frames") == Progress(TABLE_ID, 1)
@@ -118,9 +116,7 @@ def test_a_busy_server_is_asked_again(
         def refuse_each_second(method: str, path: str) -> Answer | None:
             bulks = sum(path.startswith("/_bulk") for _, path in busy.requests)
             if path.startswith("/_bulk") and bulks % 2:
-                return error(
-                    429, "es_rejected_execution_exception", "rejected execution of coordinating operation"
-                )
+                return error(429, "es_rejected_execution_exception", "rejected execution of coordinating operation")
             return None
 
         busy.refuse = refuse_each_second
@@ -149,9 +145,7 @@ def test_a_server_that_stays_busy_ends_it(
 
 def test_away() -> None:
     port = free_port()
-    with pytest.raises(
-        SinkError, match=f"Elasticsearch at 127.0.0.1:{port}: cannot be reached .*check that it runs"
-    ):
+    with pytest.raises(SinkError, match=f"Elasticsearch at 127.0.0.1:{port}: cannot be reached .*check that it runs"):
         sink_at(port).progress("frames")
 
 
@@ -196,9 +190,7 @@ def test_password(client: Elasticsearch, elasticsearch: Server, caplog: pytest.L
     with front(elasticsearch.port) as guarded:
         guarded.login = BASIC
         assert sink_at(guarded.port, f"writer:{QUOTED}@").apply(change("frames", [frame(0)], 1, full=True))
-        with pytest.raises(
-            SinkError, match=r"refuses the login \(401\); check the user and password"
-        ) as refused:
+        with pytest.raises(SinkError, match=r"refuses the login \(401\); check the user and password") as refused:
             sink_at(guarded.port, f"writer:{QUOTED}wrong@").progress("frames")
         with pytest.raises(SinkError, match=r"refuses the login \(401\); no login is set"):
             sink_at(guarded.port).progress("frames")
@@ -223,9 +215,7 @@ def test_api_key(client: Elasticsearch, elasticsearch: Server, caplog: pytest.Lo
 def test_a_login_without_the_right_to_write(elasticsearch: Server) -> None:
     reason = "action [indices:admin/index_template/put] is unauthorized for user [reader]"
     with front(elasticsearch.port) as guarded:
-        guarded.refuse = lambda method, path: (
-            error(403, "security_exception", reason) if method == "PUT" else None
-        )
+        guarded.refuse = lambda method, path: error(403, "security_exception", reason) if method == "PUT" else None
         with pytest.raises(SinkError, match=r"the login may not do this .*unauthorized for user"):
             sink_at(guarded.port, "reader:x@").apply(change("frames", [frame(0)], 1, full=True))
 
@@ -249,9 +239,7 @@ def test_tls(client: Elasticsearch, elasticsearch: Server, certificate: Path) ->
     with front(elasticsearch.port, context) as guarded:
         sink = sink_at(guarded.port, scheme="https", ca=certificate)
         assert sink.apply(change("frames", [frame(0)], 1, full=True)) == Written(upserted=1)
-        with pytest.raises(
-            SinkError, match=r"certificate is not trusted \(self.signed certificate\); check WIFI_"
-        ):
+        with pytest.raises(SinkError, match=r"certificate is not trusted \(self.signed certificate\); check WIFI_"):
             sink_at(guarded.port, scheme="https").progress("frames")
         with pytest.raises(SinkError, match="cannot be reached or went away"):
             sink_at(guarded.port, scheme="http").progress("frames")

@@ -80,9 +80,7 @@ def test_name_that_is_gone_is_removed(neo4j: Server) -> None:
     graph = empty_graph(neo4j)
     named = Edge(PHONE, "home", device_name="Phone", mac_resolved="Vendor", is_known=True)
     graph.apply(change([named]))
-    bare = named.on(
-        device_name=None, mac_resolved=None, is_known=None, probes=None, first_seen=None, last_seen=None
-    )
+    bare = named.on(device_name=None, mac_resolved=None, is_known=None, probes=None, first_seen=None, last_seen=None)
     graph.apply(change([bare], version=2))
     assert_holds(neo4j, by_key(bare))
     assert cypher(neo4j, "MATCH (s:source) RETURN keys(s) AS keys") == [{"keys": ["mac"]}]
@@ -188,9 +186,7 @@ def test_hostile_texts_arrive_as_what_they_are(neo4j: Server) -> None:
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_no_progress_when_the_lake_fails_on_the_way(
-    neo4j: Server, full: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_progress_when_the_lake_fails_on_the_way(neo4j: Server, full: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sink, "SORTED_ROWS", 1)
     graph = empty_graph(neo4j)
     old = Edge(PHONE, "old")

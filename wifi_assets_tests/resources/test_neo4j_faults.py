@@ -29,9 +29,7 @@ from wifi_assets_tests.services import Server, free_port
 
 SECRET = "a-secret-that-nobody-may-see"
 EDGES = [
-    Edge(
-        f"00:11:22:33:44:{source:02x}", f"network {network}", source * network, device_name=f"device {source}"
-    )
+    Edge(f"00:11:22:33:44:{source:02x}", f"network {network}", source * network, device_name=f"device {source}")
     for network in range(60)
     for source in range(50)
 ]
@@ -46,9 +44,7 @@ def own_neo4j(tmp_path: Path) -> Iterator[Server]:
     server.stop()
 
 
-def test_killed_between_transactions_and_started_again(
-    own_neo4j: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_between_transactions_and_started_again(own_neo4j: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sink, "TRANSACTION_ROWS", 500)
     monkeypatch.setattr(sink, "SORTED_ROWS", 1000)
     monkeypatch.setattr(neo4j_server, "RETRY_SECONDS", 1.0)
@@ -61,9 +57,7 @@ def test_killed_between_transactions_and_started_again(
         own_neo4j.kill()
         yield from rows(EDGES[1000:]).to_batches()
 
-    with pytest.raises(
-        SinkError, match=rf"^Neo4j at 127.0.0.1:{own_neo4j.port}: cannot be reached or went away"
-    ):
+    with pytest.raises(SinkError, match=rf"^Neo4j at 127.0.0.1:{own_neo4j.port}: cannot be reached or went away"):
         graph.apply(change(pa.RecordBatchReader.from_batches(TABLE.schema, batches()), version=2))
     own_neo4j.start()
     # What was acknowledged is there, and no progress says that this is all or what was before.
@@ -154,9 +148,7 @@ def test_wrong_login_is_named_without_the_secret(
 def test_nobody_listens(scheme: str) -> None:
     port = free_port()
     graph = Neo4jGraph(SecretStr(f"{scheme}://127.0.0.1:{port}"), "neo4j", SecretStr(SECRET))
-    with pytest.raises(
-        SinkError, match=rf"127.0.0.1:{port}: cannot be reached .*ConnectionRefusedError"
-    ) as error:
+    with pytest.raises(SinkError, match=rf"127.0.0.1:{port}: cannot be reached .*ConnectionRefusedError") as error:
         graph.progress(TABLE.name)
     assert "\n" not in str(error.value)
 

@@ -101,9 +101,7 @@ def test_wanted_networks(graph: Neo4jGraph) -> None:
 
 
 def test_networks_of_one_device(graph: Neo4jGraph) -> None:
-    assert graph.ask("networks_of_one_device") == [
-        {"device": "Guest", "mac": GUEST.mac, "networks": ["hotel"]}
-    ]
+    assert graph.ask("networks_of_one_device") == [{"device": "Guest", "mac": GUEST.mac, "networks": ["hotel"]}]
 
 
 def test_same_list(graph: Neo4jGraph) -> None:

@@ -75,9 +75,7 @@ def test_ca_that_did_not_sign(tls_neo4j: Server, certificates: Path, scheme: str
 
 
 def test_certificate_of_another_host(tls_neo4j: Server, certificates: Path) -> None:
-    with pytest.raises(
-        SinkError, match=r"not trusted \(.*127\.0\.0\.1.*\); check WIFI_NEO4J_CA and the host name"
-    ):
+    with pytest.raises(SinkError, match=r"not trusted \(.*127\.0\.0\.1.*\); check WIFI_NEO4J_CA and the host name"):
         graph("bolt+s", "127.0.0.1", tls_neo4j, certificates / "ours.crt").progress(TABLE.name)
 
 

@@ -202,10 +202,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, 
     }
     yield (
         server,
-        {
-            name: {"bootstrap.servers": f"127.0.0.1:{ports[name]}"} | settings
-            for name, settings in listeners.items()
-        },
+        {name: {"bootstrap.servers": f"127.0.0.1:{ports[name]}"} | settings for name, settings in listeners.items()},
     )
     server.stop()
 

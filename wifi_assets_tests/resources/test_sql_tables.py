@@ -61,9 +61,7 @@ def test_types_in_postgres(postgres: Server) -> None:
 
 def test_postgres_answers_with_arrays_and_json(postgres: Server) -> None:
     database = Database(new_database(postgres))
-    database.target.apply(
-        whole(PROBES, [probe_stats("phone", ["home", "work"]), probe_stats("watch", ["home"])])
-    )
+    database.target.apply(whole(PROBES, [probe_stats("phone", ["home", "work"]), probe_stats("watch", ["home"])]))
     database.target.apply(whole(SESSIONS, [session("print", signal_dbm_distribution={-70: 4, -40: 5})]))
     asked = "SELECT source FROM probe_stats_by_source_device WHERE 'work' = ANY (probed_ssids)"
     assert database.ask(asked) == [("phone",)]
@@ -147,9 +145,7 @@ def test_a_list_that_is_text_is_refused_with_both(database: Database) -> None:
 def test_a_type_of_an_extension_is_refused(postgres: Server) -> None:
     database = Database(new_database(postgres))
     database.run("CREATE TYPE mood AS ENUM ('ok')", "CREATE DOMAIN bytes AS bigint")
-    database.run(
-        "CREATE TABLE packet_stats (window_day DATE, subtype mood, PRIMARY KEY (window_day, subtype))"
-    )
+    database.run("CREATE TABLE packet_stats (window_day DATE, subtype mood, PRIMARY KEY (window_day, subtype))")
     with pytest.raises(SinkError, match=r"subtype of type mood, .* needs INTEGER"):
         database.target.apply(whole(PACKETS, packets(1)))
     database.run("DROP TABLE packet_stats", "CREATE TABLE packet_stats (window_day tsquery)")

@@ -165,9 +165,7 @@ def test_a_process_killed_in_the_middle_of_sqlite(tmp_path: Path) -> None:
     assert database.rows(PACKETS) == packets(500, more=5)
 
 
-def test_a_lock_of_somebody_else_is_waited_for_and_named(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_of_somebody_else_is_waited_for_and_named(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sql_target, "LOCK_SECONDS", 1)
     database = Database(database.url)
     database.target.apply(whole(PACKETS, packets(3)))
@@ -266,9 +264,7 @@ def test_a_login_that_may_not_make_tables(postgres: Server) -> None:
     with pytest.raises(SinkError, match=r"packet_stats was not written.*permission denied for schema public"):
         apply_to(url)
     database.target.apply(whole(PACKETS, packets(1)))
-    with pytest.raises(
-        SinkError, match=r"progress of packet_stats was not read.*permission denied for table"
-    ):
+    with pytest.raises(SinkError, match=r"progress of packet_stats was not read.*permission denied for table"):
         SqlTarget(SecretStr(url)).progress("packet_stats")
     database.run("GRANT CREATE ON SCHEMA public TO reader")
 
