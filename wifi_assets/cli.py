@@ -142,5 +142,7 @@ def _shown(value: object) -> str:
     """A cell that can't command the terminal: bytes and control characters as they are in an SSID's text."""
     if value is None:
         return ""
+    if isinstance(value, list):
+        return f"[{', '.join(_shown(one) for one in value)}]"
     text = ssid_text(value) if isinstance(value, bytes) else str(value)
     return "".join(c if c.isprintable() else ssid_text(c.encode("utf-8", "surrogateescape")) for c in text)
