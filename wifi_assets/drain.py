@@ -5,8 +5,8 @@ Here belongs the progress rule between Kafka and the lake. Not here: how Kafka i
 
 The offsets live in the lake. A batch's refusals are committed first, then its frames, each with the
 positions reached; what a crash between the two leaves in ``quarantine`` is known by its own progress and
-not written twice. So at all times, for each partition: rows of frames + rows of quarantine below the
-position of frames + offsets that held no message = the position of frames.
+not written twice. So at all times, for each partition of the topic as it is now: rows of frames + rows of
+quarantine below the position of frames + offsets that held no message = the offset of that position.
 """
 
 from collections import Counter
@@ -14,13 +14,14 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import chain
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from wifi_assets.frames.message import Rules
-from wifi_assets.frames.parse import parse
-from wifi_assets.lake import GENERATION, Lake, LakeError, OvertakenError, Snapshot, Topic
+from wifi_assets.frames.parse import MESSAGES, parse
+from wifi_assets.lake import GENERATION, KAFKA, Lake, LakeError, OvertakenError, Snapshot, Topic
 from wifi_assets.resources.kafka import Batch, KafkaTopic, TopicState
 from wifi_assets.steps import repeat_when_overtaken
 
@@ -110,20 +111,27 @@ def _drain_once(
 ) -> None:
     state = kafka.look()
     topic = _topic(lake, kafka.topic, state, accept_loss=accept_loss)
-    starts = _starts(lake.open("frames"), topic, state, accept_loss=accept_loss)
+    frames, base = lake.open("frames"), topic.generation * GENERATION
+    starts = _starts(frames, topic, state, accept_loss=accept_loss)
     if not drained.start:
         drained.start = starts
     total = sum(state.high) - sum(starts)
+    known = frames.positions(KAFKA)
+    batches = kafka.read(starts, state.high, batch)
+    if any(base <= position < base + start for position, start in zip(known, starts, strict=False)):
+        # The accepted loss is a commit of its own, since there may be nothing after it.
+        batches = chain([Batch(MESSAGES.empty_table(), starts)], batches)
     # One thread reads Kafka, which holds Python's lock; the other parses and commits, which mostly does not.
     with ThreadPoolExecutor(1) as writer:
         before: Future[None] | None = None
         at = starts
-        for read in kafka.read(starts, state.high, batch):
+        for read in batches:
             if before is not None:
                 before.result()
                 progress(sum(at) - sum(starts), total)
-            before = writer.submit(_store, lake, topic, rules, at, read, drained)
+            before = writer.submit(_store, lake, topic, rules, known, read, drained)
             at = read.reached
+            known = [base + offset for offset in at] + known[len(at) :]
         if before is not None:
             before.result()
             progress(sum(at) - sum(starts), total)
@@ -161,7 +169,7 @@ def _check_same(known: Topic, name: str, state: TopicState) -> None:
 def _starts(frames: Snapshot, topic: Topic, state: TopicState, *, accept_loss: bool) -> list[int]:
     """The next offset to read, by partition."""
     base = topic.generation * GENERATION
-    reached = frames.positions(topic.name)
+    reached = frames.positions(KAFKA)
     starts = []
     for partition, (low, high) in enumerate(zip(state.low, state.high, strict=True)):
         position = reached[partition] if partition < len(reached) else -1
@@ -184,8 +192,8 @@ def _starts(frames: Snapshot, topic: Topic, state: TopicState, *, accept_loss: b
     return starts
 
 
-def _store(lake: Lake, topic: Topic, rules: Rules, at: list[int], read: Batch, drained: Drained) -> None:
-    """Commit one batch that begins at offsets ``at``."""
+def _store(lake: Lake, topic: Topic, rules: Rules, known: list[int], read: Batch, drained: Drained) -> None:
+    """Commit one batch to a lake whose positions are ``known``."""
     base = topic.generation * GENERATION
     generation = pa.array([topic.generation] * len(read.messages), pa.int32())
     frames, refused = parse(read.messages.set_column(0, "topic_generation", generation), rules)
@@ -193,20 +201,20 @@ def _store(lake: Lake, topic: Topic, rules: Rules, at: list[int], read: Batch, d
         raise LakeError(f"{len(read.messages)} messages gave {len(frames)} rows and {len(refused)} refusals")
 
     own = lake.open("frames")
-    mine = own.positions(topic.name)
-    expected = [base + offset for offset in at]
-    if any(position >= base and position != want for position, want in zip(mine, expected, strict=False)):
+    if own.positions(KAFKA) != known:
         raise OvertakenError(f"table frames: another run drained {topic.name} meanwhile")
     reached = [base + offset for offset in read.reached]
     new = _quarantine(lake, topic, refused, reached)
 
     messages = Counter(read.messages["kafka_partition"].to_pylist()) if len(read.messages) else Counter()
-    unread = own.positions(f"{topic.name}/unread")
-    unread += [0] * (len(at) - len(unread))
-    begun = [mine[p] - base if p < len(mine) and mine[p] >= base else 0 for p in range(len(at))]
-    for partition in range(len(at)):
-        unread[partition] += read.reached[partition] - begun[partition] - messages[partition]
-    lake.append(own, frames, {topic.name: reached, f"{topic.name}/unread": unread})
+    unread = own.positions(f"{KAFKA}/unread")
+    for partition, offset in enumerate(read.reached):
+        if partition < len(known) and known[partition] >= base:
+            silent = unread[partition] + offset - (known[partition] - base)
+        else:
+            silent = offset
+        unread[partition : partition + 1] = [silent - messages[partition]]
+    lake.append(own, frames, {KAFKA: reached, f"{KAFKA}/unread": unread})
     drained.rows += len(frames)
     drained.quarantined += new
     drained.reasons.update(refused["reason"].to_pylist())
@@ -219,10 +227,11 @@ def _quarantine(lake: Lake, topic: Topic, refused: pa.Table, reached: list[int])
     if not len(refused):
         return 0
     own = lake.open("quarantine")
-    mine = own.positions(topic.name)
+    mine = own.positions(KAFKA)
     mine += [0] * (len(reached) - len(mine))
     floor = pa.array(mine, pa.int64()).take(refused["kafka_partition"].combine_chunks())
     base = topic.generation * GENERATION
     fresh = refused.filter(pc.greater_equal(pc.add(refused["kafka_offset"], base), floor))
-    lake.append(own, fresh, {topic.name: [max(pair) for pair in zip(mine, reached, strict=True)]})
+    # A topic made again may have fewer partitions than the one before.
+    lake.append(own, fresh, {KAFKA: [max(pair) for pair in zip(mine, reached, strict=False)]})
     return len(refused)

@@ -5,9 +5,9 @@ matter, what changed between two versions, maintenance. Not here: what is comput
 what the tables hold (``schemas.py``).
 
 Progress. A table keeps, as Delta application transactions, one number for each Kafka partition
-(``<upstream>/<partition>``: the position up to which it holds its upstream) and, where days are
-recomputed, the upstream's Delta version (``<upstream>``). A position is a Kafka offset; after the topic
-was deleted and made again it is that offset plus ``GENERATION``, so that positions only ever grow.
+(``<upstream>/<partition>``: the position up to which it holds its upstream, ``kafka`` for the topic) and,
+where days are recomputed, the upstream's Delta version (``<upstream>``). A position is a Kafka offset; after
+the topic was deleted and made again it is that offset plus ``GENERATION``, so that positions only ever grow.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -39,6 +39,9 @@ from wifi_assets.schemas import TABLES, Table
 GENERATION = 1 << 44
 #: SQL of a row's position.
 POSITION = f"(CAST(topic_generation AS BIGINT) * {GENERATION} + kafka_offset)"
+
+#: Upstream of the tables at the edge, whatever the topic's name: positions grow from one topic to the next.
+KAFKA = "kafka"
 
 _ZSTD = WriterProperties(compression="ZSTD", compression_level=1)
 _TOPIC = "wifi_assets.topic"
@@ -196,14 +199,7 @@ class Lake:
         try:
             delta = DeltaTable(self.uri(name), storage_options=self._options)
         except TableNotFoundError:
-            delta = DeltaTable.create(
-                self.uri(name),
-                table.schema,
-                mode="ignore",
-                partition_by=["day"] if table.partitioned else None,
-                configuration=_CONFIGURATION,
-                storage_options=self._options,
-            )
+            delta = self._create(table)
         protocol = delta.protocol()
         if protocol.min_reader_version > 1 or protocol.min_writer_version > 2:
             raise LakeError(
@@ -212,6 +208,20 @@ class Lake:
             )
         self._evolve(table, delta)
         return Snapshot(table, delta)
+
+    def _create(self, table: Table) -> DeltaTable:
+        try:
+            return DeltaTable.create(
+                self.uri(table.name),
+                table.schema,
+                mode="ignore",
+                partition_by=["day"] if table.partitioned else None,
+                configuration=_CONFIGURATION,
+                storage_options=self._options,
+            )
+        except CommitFailedError:
+            # Another run made it meanwhile.
+            return DeltaTable(self.uri(table.name), storage_options=self._options)
 
     def at(self, name: str, version: int) -> Snapshot | None:
         """An earlier version, or None if its log or one of its files is gone."""
@@ -305,11 +315,16 @@ class Lake:
         return Topic(name, topic_id, int(generation))
 
     def set_topic(self, topic: Topic) -> None:
-        """Remember the topic; a generation of one more makes all positions begin anew above the old."""
+        """Remember the topic; a generation of one more makes all positions begin anew above the old.
+
+        Raises:
+            OvertakenError: Another run did so meanwhile.
+        """
         delta = self.open("frames").delta
-        delta.alter.set_table_properties(
-            {_TOPIC: f"{topic.name}|{topic.topic_id}|{topic.generation}"}, raise_if_not_exists=False
-        )
+        with overtaken("frames"):
+            delta.alter.set_table_properties(
+                {_TOPIC: f"{topic.name}|{topic.topic_id}|{topic.generation}"}, raise_if_not_exists=False
+            )
 
     # ------------------------------------------------------------------ what changed, for those who follow
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from wifi_assets.engine import engine
 from wifi_assets.frames.message import Rules
 from wifi_assets.frames.parse import MESSAGES, parse
-from wifi_assets.lake import Lake, LakeError
+from wifi_assets.lake import KAFKA, Lake, LakeError
 from wifi_assets.resources.kafka import KafkaTopic
 from wifi_assets.steps import repeat_when_overtaken
 
@@ -79,14 +79,14 @@ def _reparse_day(lake: Lake, kafka: KafkaTopic, rules: Rules, day: date) -> set[
         )
     # A crash between the two leaves messages in both; reading the day again mends it, for it looks in both.
     lake.replace(
-        frames, all_frames, days, {topic.name: frames.positions(topic.name),
-                                   f"{topic.name}/unread": frames.positions(f"{topic.name}/unread")},
+        frames, all_frames, days, {KAFKA: frames.positions(KAFKA),
+                                   f"{KAFKA}/unread": frames.positions(f"{KAFKA}/unread")},
     )  # fmt: skip
     lake.replace(
         quarantine,
         all_refused,
         quarantine.days() | set(all_refused["day"].unique().to_pylist()),
-        {topic.name: quarantine.positions(topic.name)},
+        {KAFKA: quarantine.positions(KAFKA)},
     )
     return days
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from wifi_assets.engine import Engine, engine, statement
 from wifi_assets.frames.address import vendor_of_oui
-from wifi_assets.lake import POSITION, Lake, OvertakenError, Snapshot
+from wifi_assets.lake import KAFKA, POSITION, Lake, OvertakenError, Snapshot
 from wifi_assets.schemas import TABLES
 
 #: Upstream rows of one append commit: what bounds the memory of a table that is far behind.
@@ -93,7 +93,7 @@ def _append(lake: Lake, name: str, done: Done) -> bool:
     """One window of upstream rows; True if more is left."""
     own = lake.open(name)
     source = _upstream(lake, own)
-    reached = source.positions(_origin(lake, source.table.name))
+    reached = source.positions(source.table.upstream or KAFKA)
     mine = _padded(own.positions(source.table.name), len(reached))
     if mine == reached:
         return False
@@ -187,24 +187,24 @@ def _linked(fragments: Snapshot, days: set[date]) -> list[set[date]]:
     """Runs of days to be recomputed together, since a session may run through them.
 
     A changed day can end, begin or split sessions of its neighbours; and a session that runs on over
-    further midnights reaches as far as fragments meet there.
+    further midnights reaches as far as fragments meet there. Only days near by are looked at, and more of
+    them while a session reaches the edge of what was looked at.
     """
-    with engine() as run:
-        run.view("f", fragments.rows())
-        met = run.query("""
-            SELECT DISTINCT b.day AS day FROM f AS a JOIN f AS b
-            ON a.fingerprint = b.fingerprint AND b.day = a.day + 1
-            AND b.first_probe <= a.last_probe + INTERVAL '5' MINUTE
-        """)
-    linked = set(met["day"].to_pylist())
-    wanted: set[date] = set()
-    for day in days:
-        first, last = day - _DAY, day + _DAY
-        while first in linked:
-            first -= _DAY
-        while last + _DAY in linked:
-            last += _DAY
-        wanted.update(first + _DAY * n for n in range((last - first).days + 1))
+    held, near = fragments.days(), 2
+    while True:
+        seen = {day + _DAY * n for day in days for n in range(-near, near + 1)}
+        meeting = _meeting(fragments, seen & held)
+        wanted: set[date] = set()
+        for day in days:
+            first, last = day - _DAY, day + _DAY
+            while first in meeting:
+                first -= _DAY
+            while last + _DAY in meeting:
+                last += _DAY
+            wanted.update(first + _DAY * n for n in range((last - first).days + 1))
+        if all(day + step in seen for day in wanted for step in (-_DAY, _DAY) if day + step in held):
+            break
+        near *= 4
     groups: list[set[date]] = []
     for day in sorted(wanted):
         if groups and day - _DAY in groups[-1]:
@@ -212,6 +212,21 @@ def _linked(fragments: Snapshot, days: set[date]) -> list[set[date]]:
         else:
             groups.append({day})
     return groups
+
+
+def _meeting(fragments: Snapshot, days: set[date]) -> set[date]:
+    """Those days into which a session runs on from the day before."""
+    with engine() as run:
+        run.view("f", fragments.rows(days=days))
+        met = run.query("""
+            WITH ends AS (
+              SELECT fingerprint, day, min(first_probe) AS first_probe, max(last_probe) AS last_probe
+              FROM f GROUP BY fingerprint, day)
+            SELECT DISTINCT b.day AS day FROM ends AS a JOIN ends AS b
+            ON a.fingerprint = b.fingerprint AND b.day = a.day + 1
+            AND b.first_probe <= a.last_probe + INTERVAL '5' MINUTE
+        """)
+    return set(met["day"].to_pylist())
 
 
 # ---------------------------------------------------------------- snapshots merged from daily parts
@@ -238,12 +253,6 @@ def _merge_all(lake: Lake, name: str, done: Done) -> None:
 
 def _upstream(lake: Lake, own: Snapshot) -> Snapshot:
     return lake.open(str(own.table.upstream))
-
-
-def _origin(lake: Lake, name: str) -> str:
-    """What the positions of a table count: the topic for frames, else its upstream."""
-    topic = lake.topic()
-    return TABLES[name].upstream or (topic.name if topic else "")
 
 
 def _padded(positions: list[int], partitions: int) -> list[int]:
