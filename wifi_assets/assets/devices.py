@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from wifi_assets.assets.metadata import definition_metadata, done_metadata, said_plainly
+from wifi_assets.assets.metadata import definition_metadata, done_metadata, said_plainly, stored_rows
 from wifi_assets.ingest import store_devices
 from wifi_assets.lake import Lake
 from wifi_assets.resources.devices import DeviceSource
@@ -40,7 +40,8 @@ def build(lake: Lake, source: DeviceSource | None) -> list[dg.AssetsDefinition]:
         with said_plainly():
             done = store_devices(lake, source, allow_empty=config.allow_empty)
         for name in ("devices", "device_names"):
-            held = {"dagster/row_count": lake.open(name).rows().count_rows()}
-            yield dg.MaterializeResult(name, metadata=done_metadata(done, time.monotonic() - began) | held)
+            yield dg.MaterializeResult(
+                name, metadata=done_metadata(done, time.monotonic() - began, stored_rows(lake, name))
+            )
 
     return [devices]

@@ -8,7 +8,7 @@ import time
 
 import dagster as dg
 
-from wifi_assets.assets.metadata import definition_metadata, done_metadata, report_late_days, said_plainly
+from wifi_assets.assets.metadata import definition_metadata, done_metadata, report_late_days, said_plainly, stored_rows
 from wifi_assets.lake import Lake
 from wifi_assets.partitions import days_of
 from wifi_assets.schemas import TABLES
@@ -45,6 +45,6 @@ def following(
         with said_plainly():
             done = rebuild(lake, name, asked) if config.rebuild and asked else catch_up(lake, name)
         report_late_days(context, done.days, asked)
-        return dg.MaterializeResult(metadata=done_metadata(done, time.monotonic() - began))
+        return dg.MaterializeResult(metadata=done_metadata(done, time.monotonic() - began, stored_rows(lake, name)))
 
     return follow

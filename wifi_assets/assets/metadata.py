@@ -9,8 +9,9 @@ from datetime import date
 from typing import Any
 
 import dagster as dg
+import pyarrow.compute as pc
 
-from wifi_assets.lake import LakeError
+from wifi_assets.lake import Lake, LakeError
 from wifi_assets.resources.devices import DeviceSourceError
 from wifi_assets.resources.errors import SinkError
 from wifi_assets.resources.kafka import KafkaUnavailable
@@ -49,10 +50,16 @@ def days_metadata(days: set[date]) -> dg.MetadataValue[Any]:
     return dg.MetadataValue.text(shown if len(days) <= _LISTED else f"{shown}, … ({len(days)} days)")
 
 
-def done_metadata(done: Done, seconds: float) -> dict[str, Any]:
-    """Metadata of one step."""
+def stored_rows(lake: Lake, name: str) -> int:
+    """Rows of the whole table, out of Delta's log: what Dagster means by a row count."""
+    return int(pc.sum(lake.open(name).files()["num_records"], min_count=0).as_py())
+
+
+def done_metadata(done: Done, seconds: float, held: int) -> dict[str, Any]:
+    """Metadata of one step that left ``held`` rows in its table."""
     return {
-        "dagster/row_count": done.rows,
+        "dagster/row_count": held,
+        "rows written": done.rows,
         "days touched": days_metadata(done.days),
         "commits": done.commits,
         "seconds": round(seconds, 3),

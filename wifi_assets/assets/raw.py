@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from wifi_assets.assets.metadata import days_metadata, definition_metadata, said_plainly
+from wifi_assets.assets.metadata import days_metadata, definition_metadata, said_plainly, stored_rows
 from wifi_assets.drain import Drained, drain
 from wifi_assets.frames.message import Rules
 from wifi_assets.lake import Lake
@@ -78,9 +78,12 @@ def build(
             touched = drained.days | (reparse(lake, kafka, rules, asked) if config.reparse else set())
         seconds = time.monotonic() - began
         _report_late(context, touched - asked)
-        yield dg.MaterializeResult("frames", metadata=_metadata(drained, touched, seconds))
+        yield dg.MaterializeResult("frames", metadata=_metadata(drained, touched, seconds, stored_rows(lake, "frames")))
         reasons = {f"reason: {reason}": count for reason, count in drained.reasons.items()}
-        yield dg.MaterializeResult("quarantine", metadata={"dagster/row_count": drained.quarantined, **reasons})
+        held = stored_rows(lake, "quarantine")
+        yield dg.MaterializeResult(
+            "quarantine", metadata={"dagster/row_count": held, "rows": drained.quarantined, **reasons}
+        )
 
     return frames
 
@@ -90,10 +93,11 @@ def _report_late(context: dg.AssetExecutionContext, late: set[date]) -> None:
         context.log_event(dg.AssetMaterialization("frames", partition=str(day), metadata={"late": True}))
 
 
-def _metadata(drained: Drained, touched: set[date], seconds: float) -> dict[str, Any]:
+def _metadata(drained: Drained, touched: set[date], seconds: float, held: int) -> dict[str, Any]:
     messages = drained.rows + drained.quarantined
     return {
-        "dagster/row_count": drained.rows,
+        "dagster/row_count": held,
+        "rows": drained.rows,
         "quarantined": drained.quarantined,
         "offsets from": str(drained.start),
         "offsets to": str(drained.end),
