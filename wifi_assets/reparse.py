@@ -16,12 +16,15 @@ from wifi_assets.resources.kafka import KafkaTopic
 from wifi_assets.steps import repeat_when_overtaken
 
 _KEY = "topic_generation, kafka_partition, kafka_offset"
+_RANGES = """
+    SELECT topic_generation AS g, kafka_partition AS p, min(kafka_offset) AS low, max(kafka_offset) AS high
+    FROM {} GROUP BY ALL"""
 #: Messages parsed at once.
 _BATCH = 200_000
 
 
 def reparse(lake: Lake, kafka: KafkaTopic, rules: Rules, days: set[date]) -> set[date]:
-    """Read the messages behind these days' frames, and those quarantined among them, again.
+    """Read the messages behind these days' frames again, and those quarantined on these days or among them.
 
     A message may move: from quarantine to a row, from a row to quarantine, from a day to another.
 
@@ -42,31 +45,33 @@ def _reparse_day(lake: Lake, kafka: KafkaTopic, rules: Rules, day: date) -> set[
     frames, quarantine = lake.open("frames"), lake.open("quarantine")
     with engine() as run:
         run.view("frames", frames.rows(days={day}))
-        run.view("quarantine", quarantine.rows())
-        ranges = run.query(
-            "SELECT topic_generation AS g, kafka_partition AS p, min(kafka_offset) AS low, max(kafka_offset) AS high "
-            "FROM frames GROUP BY ALL"
-        ).to_pylist()
-        if not ranges or topic is None:
+        ranges = run.query(_RANGES.format("frames")).to_pylist()
+        if topic is None:
             return set()
         if any(row["g"] != topic.generation for row in ranges):
             raise LakeError(f"day {day} came from an earlier topic that is gone: it can't be parsed again")
-        within = " OR ".join(
-            f"(topic_generation = {row['g']} AND kafka_partition = {row['p']} "
-            f"AND kafka_offset BETWEEN {row['low']} AND {row['high']})"
+        among = "".join(
+            f" OR kafka_partition = {row['p']} AND kafka_offset BETWEEN {row['low']} AND {row['high']}"
             for row in ranges
         )
-        wanted = run.query(
-            f"SELECT {_KEY} FROM frames UNION ALL SELECT {_KEY} FROM quarantine WHERE {within}"  # noqa: S608
-        )
+        refused = f"topic_generation = {topic.generation} AND (day = DATE '{day}'{among})"
+        run.view("refused", quarantine.rows(), refused)
+        # Not UNION ALL: what a crash left in both is one message.
+        wanted = run.query(f"SELECT {_KEY} FROM frames UNION SELECT {_KEY} FROM refused")  # noqa: S608
+        refused_days = set(run.query("SELECT DISTINCT day FROM refused")["day"].to_pylist())
+        run.view("wanted", wanted)
+        ranges = run.query(_RANGES.format("wanted")).to_pylist()
+        if not ranges:
+            return set()
     new_frames, new_refused = _read_again(kafka, rules, topic.generation, ranges, wanted, day)
     with engine() as run:
         run.view("wanted", wanted)
         run.view("new_frames", new_frames)
         run.view("new_refused", new_refused)
-        days = {day} | set(new_frames["day"].unique().to_pylist())
+        days = frames.days() & {day} | set(new_frames["day"].unique().to_pylist())
+        refused_days |= set(new_refused["day"].unique().to_pylist())
         run.view("frames", frames.rows(days=days))
-        run.view("quarantine", quarantine.rows())
+        run.view("quarantine", quarantine.rows(days=refused_days))
         columns = ", ".join(frames.table.schema.names)
         all_frames = run.query(
             f"SELECT {columns} FROM frames ANTI JOIN wanted USING ({_KEY}) "  # noqa: S608
@@ -78,16 +83,11 @@ def _reparse_day(lake: Lake, kafka: KafkaTopic, rules: Rules, day: date) -> set[
             f"UNION ALL SELECT {columns} FROM new_refused"
         )
     # A crash between the two leaves messages in both; reading the day again mends it, for it looks in both.
-    lake.replace(
-        frames, all_frames, days, {KAFKA: frames.positions(KAFKA),
-                                   f"{KAFKA}/unread": frames.positions(f"{KAFKA}/unread")},
-    )  # fmt: skip
-    lake.replace(
-        quarantine,
-        all_refused,
-        quarantine.days() | set(all_refused["day"].unique().to_pylist()),
-        {KAFKA: quarantine.positions(KAFKA)},
-    )
+    if days:
+        unread = f"{KAFKA}/unread"
+        lake.replace(frames, all_frames, days, {KAFKA: frames.positions(KAFKA), unread: frames.positions(unread)})
+    if refused_days:
+        lake.replace(quarantine, all_refused, refused_days, {KAFKA: quarantine.positions(KAFKA)})
     return days
 
 
@@ -101,7 +101,7 @@ def _read_again(
         if row["low"] < state.low[row["p"]]:
             raise LakeError(
                 f"day {day} can't be parsed again: topic {kafka.topic}, partition {row['p']} begins at offset "
-                f"{state.low[row['p']]}, the day's frames at {row['low']}; nothing was changed"
+                f"{state.low[row['p']]}, the day's messages at {row['low']}; nothing was changed"
             )
         starts[row["p"]], ends[row["p"]] = row["low"], row["high"] + 1
     frames, refused, found = [], [], 0
