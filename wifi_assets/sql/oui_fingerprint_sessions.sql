@@ -32,7 +32,8 @@ each_count AS (
   FROM each_signal GROUP BY fingerprint, session, entry.key),
 signals AS (
   SELECT fingerprint, session,
-    map_from_entries(array_agg((signal_dbm, probes)) FILTER (WHERE signal_dbm IS NOT NULL)) AS distribution
+    map_from_entries(array_sort(
+      array_agg((signal_dbm, probes)) FILTER (WHERE signal_dbm IS NOT NULL))) AS distribution
   FROM each_count GROUP BY fingerprint, session),
 tags AS (
   SELECT fingerprint, any_value(tag_vendor_data) AS tag_vendor_data,

@@ -22,8 +22,8 @@ signals AS (
     CAST(sum(probes) AS BIGINT) AS probe_count,
     min(first_probe) AS first_probe, max(last_probe) AS last_probe,
     min(signal_dbm) AS min_signal_dbm, max(signal_dbm) AS max_signal_dbm,
-    CASE WHEN count(signal_dbm) > 0 THEN map_from_entries(
-      array_agg((signal_dbm, probes)) FILTER (WHERE signal_dbm IS NOT NULL)) END AS signal_dbm_distribution
+    CASE WHEN count(signal_dbm) > 0 THEN map_from_entries(array_sort(
+      array_agg((signal_dbm, probes)) FILTER (WHERE signal_dbm IS NOT NULL))) END AS signal_dbm_distribution
   FROM by_signal GROUP BY day, fingerprint, fragment),
 sources AS (
   SELECT day, fingerprint, fragment,
