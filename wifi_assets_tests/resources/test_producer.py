@@ -92,8 +92,8 @@ def test_a_missing_topic_is_not_made_by_asking(tmp_path: Path) -> None:
 
 
 def test_a_refused_message_names_topic_partition_and_cause(config: Config) -> None:
-    _make(config, "strict", message_timestamp_before_max_ms="1000", retention_ms="-1")
-    sender = CheckedProducer(config, "strict")
+    _make(config, "strict-times", message_timestamp_before_max_ms="1000", retention_ms="-1")
+    sender = CheckedProducer(config, "strict-times")
     sender.put(None, b"old", 1_000_000)
     with pytest.raises(
         TopicError, match=r"topic strict, partition 0: a message was not delivered: .*[Ii]nvalid timestamp"
