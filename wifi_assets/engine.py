@@ -5,8 +5,10 @@ Not here: what the texts say (``sql/``), which rows they see (``steps.py``), how
 (``lake.py``).
 """
 
+import atexit
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.resources import files
 from tempfile import TemporaryDirectory
 from typing import TypeAlias
@@ -27,7 +29,7 @@ def statement(table: str) -> str:
 
 
 class Engine:
-    """One DuckDB connection with the prelude."""
+    """One DuckDB connection."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
@@ -46,10 +48,20 @@ class Engine:
         return self._connection.sql(text).to_arrow_reader(rows)
 
 
+@cache
+def _database() -> duckdb.DuckDBPyConnection:
+    """The process's one database, with the prelude: making one costs more than most statements (*measured* 10 ms)."""
+    connection = duckdb.connect()
+    spill = TemporaryDirectory(prefix="wifi-assets-")
+    atexit.register(spill.cleanup)
+    atexit.register(connection.close)
+    connection.execute(f"SET memory_limit = '{MEMORY}'; SET temp_directory = '{spill.name}'")
+    connection.execute(statement("prelude"))
+    return connection
+
+
 @contextmanager
 def engine() -> Iterator[Engine]:
-    """An engine that spills into a folder of its own."""
-    with TemporaryDirectory(prefix="wifi-assets-") as spill, duckdb.connect() as connection:
-        connection.execute(f"SET memory_limit = '{MEMORY}'; SET temp_directory = '{spill}'")
-        connection.execute(statement("prelude"))
+    """An engine whose views are its own."""
+    with _database().cursor() as connection:
         yield Engine(connection)

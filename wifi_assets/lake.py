@@ -10,7 +10,7 @@ where days are recomputed, the upstream's Delta version (``<upstream>``). A posi
 the topic was deleted and made again it is that offset plus ``GENERATION``, so that positions only ever grow.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -139,8 +139,14 @@ class Snapshot:
             files = files.filter(pc.is_in(files["path"], pa.array(sorted(paths), pa.string())))
         return self._dataset(files["path"].to_pylist())
 
-    def beyond(self, positions: Sequence[int]) -> ds.Dataset:
-        """The files that may hold rows at or beyond these positions; some of their rows may be before."""
+    def beyond(self, positions: Sequence[int], known: Collection[str] = ()) -> ds.Dataset:
+        """The files that may hold rows at or beyond these positions; some of their rows may be before.
+
+        Args:
+            positions: By Kafka partition.
+            known: Files that hold none. Statistics alone say little: a file's highest offset is that of the
+                busiest partition, so that the position of a quiet one would let whole days be read again.
+        """
         files = self.files()
         if not len(files):
             return self._dataset([])
@@ -150,7 +156,8 @@ class Snapshot:
             files["max.kafka_offset"],
         )
         # A file without statistics is read.
-        return self._dataset(files.filter(pc.fill_null(pc.greater_equal(newest, lowest), True))["path"].to_pylist())
+        paths = files.filter(pc.fill_null(pc.greater_equal(newest, lowest), True))["path"].to_pylist()
+        return self._dataset([path for path in paths if path not in known])
 
     def _filesystem(self) -> pafs.FileSystem:
         root = self.delta.table_uri
