@@ -1,10 +1,11 @@
 r"""Whole batches of messages to frames and refusals, as ``message.py`` defines them, at Kafka's speed.
 
 A JSON parser made for speed lies about broken input: it drops blanks, takes the first of two equal
-keys, turns bad values into NULL. So DuckDB's answer is believed only for a *plain* message, one of
-which everything is accounted for: it has no backslash, is valid JSON, every quote and comma in it
-belongs to a value that was read, and every value that was read has been converted. All others go, one
-by one, to ``read_message``. The two agree by a property test.
+keys, turns bad values into NULL. So DuckDB's answer is believed only for a *plain* message, one of which
+everything is accounted for: it has no backslash, is valid JSON, each field that was read is a list of
+texts, and the message is exactly as long as the fields that were converted, written without blanks. Then
+nothing else can be in it, no other key, no key twice, no trailing comma. All others go, one by one, to
+``read_message``. The two agree by a property test.
 
 Here belongs only that fast way; no rule is decided here. Not here: Kafka, the lake.
 
@@ -12,11 +13,11 @@ Here belongs only that fast way; no rule is decided here. Not here: Kafka, the l
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 
 import duckdb
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from wifi_assets.frames.fields import MESSAGE_FIELDS
 from wifi_assets.frames.message import (
@@ -31,7 +32,7 @@ from wifi_assets.frames.message import (
     Rules,
     read_message,
 )
-from wifi_assets.frames.ssid import ssid_bytes, ssid_text
+from wifi_assets.frames.ssid import MISSING, ssid_text
 from wifi_assets.schemas import TABLES
 
 #: What the drain hands over, one row a message.
@@ -61,20 +62,12 @@ def parse(messages: pa.Table, rules: Rules) -> tuple[pa.Table, pa.Table]:
     Returns:
         Tables of the schemas of ``frames`` and ``quarantine``.
     """
-    texts = _texts(messages["value"])
-    numbered = messages.select(["topic_generation", "kafka_partition", "kafka_offset", "kafka_timestamp"])
-    numbered = numbered.append_column("text", texts).append_column("row", pa.array(range(len(messages)), pa.int32()))
-    nested = pc.fill_null(pc.match_substring(texts, '"layers"'), False)
-    plain = [
-        _read_plain(numbered.filter(mask), layered=layered, rules=rules)
-        for layered, mask in ((True, nested), (False, pc.invert(nested)))
-        if pc.any(mask).as_py()
-    ]
-    read = pa.concat_tables([table.drop_columns("row") for table in plain]) if plain else _FRAMES.empty_table()
-    known = pa.chunked_array([chunk for table in plain for chunk in table["row"].chunks], pa.int32())
-    rest = messages.filter(pc.invert(pc.is_in(numbered["row"], known)))
+    read = _read_plain(messages, rules)
+    singly = np.ones(len(messages), bool)
+    singly[read["row"].to_numpy()] = False
+    rest = messages.filter(pa.array(singly))
     frames, refused = _read_singly(rest, rules)
-    return pa.concat_tables([read.select(_FRAMES.names).cast(_FRAMES), frames]), refused
+    return pa.concat_tables([_with_ssid_texts(read).select(_FRAMES.names).cast(_FRAMES), frames]), refused
 
 
 def _texts(values: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -87,11 +80,11 @@ def _texts(values: pa.ChunkedArray) -> pa.ChunkedArray:
         try:
             chunks.append(chunk.cast(pa.string()))
         except pa.ArrowInvalid:
-            chunks.append(pa.array([_text(value) for value in chunk.to_pylist()], pa.string()))
+            chunks.append(pa.array([_utf8(value) for value in chunk.to_pylist()], pa.string()))
     return pa.chunked_array(chunks, pa.string())
 
 
-def _text(value: bytes | None) -> str | None:
+def _utf8(value: bytes | None) -> str | None:
     try:
         return None if value is None else value.decode()
     except UnicodeDecodeError:
@@ -114,127 +107,147 @@ def _read_singly(messages: pa.Table, rules: Rules) -> tuple[pa.Table, pa.Table]:
 # ---------------------------------------------------------------- the plain messages, in DuckDB's SQL
 
 
+def _json(field: str) -> str:
+    """SQL: a field's value as JSON text without blanks."""
+    return f"{field}_json"
+
+
+def _value(field: str) -> str:
+    """SQL: the text between the first two quotation marks of a field's value."""
+    return f"split_part({_json(field)}, '\"', 2)"
+
+
+def _is_one(field: str, value: str) -> str:
+    """SQL: whether a field is a list of this text alone."""
+    return f"'[\"' || {value} || '\"]' = {_json(field)}"
+
+
+def _matches(field: str, pattern: str) -> str:
+    """SQL: whether a field is a list with texts of this pattern."""
+    return f"regexp_full_match({_json(field)}, '\\[{pattern}\\]')"
+
+
+def _text(field: str) -> str:
+    return f"CASE WHEN {_is_one(field, _value(field))} THEN {_value(field)} END"
+
+
 def _number(field: str, low: int, high: int) -> str:
     # Only the canonical form: the cast alone would also take '5.7', ' 5' and '0x5'.
-    cast = f"TRY_CAST(f.{field}[1] AS BIGINT)"
-    return f"CASE WHEN CAST({cast} AS VARCHAR) = f.{field}[1] AND {cast} BETWEEN {low} AND {high} THEN {cast} END"
+    number = f"TRY_CAST({_value(field)} AS BIGINT)"
+    return f"CASE WHEN {_is_one(field, number)} AND {number} BETWEEN {low} AND {high} THEN {number} END"
+
+
+def _subtype(field: str) -> str:
+    is_hex = _matches(field, '"0x00[0-3][0-9a-f]"')
+    return f"CASE WHEN {is_hex} THEN TRY_CAST({_value(field)} AS BIGINT) ELSE {_number(field, 0, 63)} END"
 
 
 def _address(field: str) -> str:
-    return f"CASE WHEN regexp_full_match(f.{field}[1], '[0-9a-f]{{2}}(:[0-9a-f]{{2}}){{5}}') THEN f.{field}[1] END"
+    is_address = _matches(field, '"[0-9a-f]{2}(:[0-9a-f]{2}){5}"')
+    return f"CASE WHEN {is_address} THEN {_value(field)} END"
+
+
+def _split(text: str) -> str:
+    return f"""string_split({text}[3:-3], '","')"""
 
 
 def _number_list(field: str) -> str:
-    cast = f"TRY_CAST(f.{field} AS BIGINT[])"
-    return f"CASE WHEN CAST({cast} AS VARCHAR[]) = f.{field} AND list_min({cast}) >= 0 THEN {cast} END"
+    # 18 digits are always a BIGINT.
+    number = '"(0|[1-9][0-9]{0,17})"'
+    is_list = _matches(field, f"{number}(,{number})*")
+    return f"CASE WHEN {is_list} THEN TRY_CAST({_split(_json(field))} AS BIGINT[]) END"
 
 
 def _hex_list(field: str) -> str:
-    joined = f"array_to_string(f.{field}, '')"
-    return (
-        f"CASE WHEN f.{field} IS NULL THEN NULL"
-        f" WHEN regexp_full_match({joined}, '[0-9a-f]*') THEN f.{field}"
-        f" WHEN regexp_full_match({joined}, '[0-9a-f:]*') THEN list_transform(f.{field}, lambda x: replace(x, ':', ''))"
-        " END"
-    )
+    is_list = _matches(field, '"[0-9a-f:]*"(,"[0-9a-f:]*")*')
+    without_colons = f"replace({_json(field)}, ':', '')"
+    return f"CASE WHEN {is_list} THEN {_split(without_colons)} END"
 
 
-_HEX_SUBTYPE = (
-    "CASE WHEN regexp_full_match(f.wlan_fc_type_subtype[1], '0x00[0-3][0-9a-f]')"
-    " THEN CAST(f.wlan_fc_type_subtype[1] AS INTEGER) END"
-)
-
-
-def _columns() -> dict[str, tuple[str, str]]:
-    """Lake column -> (message field, SQL that converts it, NULL if it can't)."""
-    return {
-        "frame_type": ("wlan_fc_type", _number("wlan_fc_type", 0, 3)),
-        "frame_subtype": (
-            "wlan_fc_type_subtype",
-            f"coalesce({_HEX_SUBTYPE}, {_number('wlan_fc_type_subtype', 0, 63)})",
-        ),
-        **{column: (field, _number(field, low, high)) for column, (field, low, high) in NUMBERS.items()},
-        **{column: (field, _address(field)) for column, field in ADDRESSES.items()},
-        **{column: (field, f"f.{field}[1]") for column, field in TEXTS.items()},
-        **{column: (field, _number_list(field)) for column, field in NUMBER_LISTS.items()},
-        HEX_LIST[0]: (HEX_LIST[1], _hex_list(HEX_LIST[1])),
-        "ssid": ("wlan_ssid", "f.wlan_ssid[1]"),
-    }
-
-
-def _query(*, layered: bool, rules: Rules) -> str:
-    lists = "{" + ",".join(f'"{field}":["VARCHAR"]' for field in MESSAGE_FIELDS) + "}"
-    shape = f'{{"timestamp":"VARCHAR","layers":{lists}}}' if layered else '{"timestamp":"VARCHAR",' + lists[1:]
-    columns = _columns()
-    fields = " + ".join(f"(f.{field} IS NOT NULL)::INT" for field in MESSAGE_FIELDS)
-    values = " + ".join(f"coalesce(len(f.{field}), 0)" for field in MESSAGE_FIELDS)
-    empty = " OR ".join(f"len(f.{field}) = 0" for field in MESSAGE_FIELDS)
-    converted = " AND ".join(f"(f.{field} IS NULL) = ({column} IS NULL)" for column, (field, _) in columns.items())
-    # Quotes: two for each key and each value; commas: between keys and between a list's values.
-    keys_above = 2 if layered else 1
-    commas = f"{int(layered)} + (fields - 1) + (vals - fields)" if layered else "fields + (vals - fields)"
-    first_ms = int(datetime.combine(rules.first_day, time(), UTC).timestamp()) * 1000
-    is_hex = {"auto": "starts_with(f.wlan_fc_type_subtype[1], '0x')", "hex": "true", "text": "false"}
+def _ssid(field: str, encoding: str) -> str:
+    written_in_hex = f"""starts_with({_json("wlan_fc_type_subtype")}, '["0x')"""
+    is_hex = {"auto": written_in_hex, "hex": "true", "text": "false"}[encoding]
+    pairs = _matches(field, '"([0-9a-f]{2})*"')
     return f"""
-        WITH decoded AS MATERIALIZED (
-          SELECT * EXCLUDE (text),
-            CASE WHEN json_valid(text) AND NOT contains(text, '\\') THEN from_json(text, '{shape}') END AS j,
-            length(text) - length(replace(text, '"', '')) AS quotes,
-            length(text) - length(replace(text, ',', '')) AS commas
+        CASE WHEN {_is_one(field, f"'{MISSING}'")} THEN ''::BLOB
+        WHEN NOT {is_hex} THEN encode({_text(field)})
+        WHEN {pairs} THEN unhex({_value(field)}) END"""
+
+
+def _columns(rules: Rules) -> dict[str, tuple[str, str]]:
+    """Lake column -> (message field, SQL that makes the one of the other's JSON text; NULL if it can't)."""
+    columns = {
+        "frame_type": ("wlan_fc_type", _number("wlan_fc_type", 0, 3)),
+        "frame_subtype": ("wlan_fc_type_subtype", _subtype("wlan_fc_type_subtype")),
+        HEX_LIST[0]: (HEX_LIST[1], _hex_list(HEX_LIST[1])),
+        "ssid_bytes": ("wlan_ssid", _ssid("wlan_ssid", rules.ssid_encoding)),
+    }
+    columns |= {column: (field, _number(field, low, high)) for column, (field, low, high) in NUMBERS.items()}
+    columns |= {column: (field, _address(field)) for column, field in ADDRESSES.items()}
+    columns |= {column: (field, _text(field)) for column, field in TEXTS.items()}
+    columns |= {column: (field, _number_list(field)) for column, field in NUMBER_LISTS.items()}
+    return columns
+
+
+def _query(rules: Rules) -> str:
+    shape = ",".join(f'"{field}":"VARCHAR"' for field in MESSAGE_FIELDS)
+    shape = f'{{"timestamp":"JSON","layers":{{{shape}}},{shape}}}'
+    fields = ", ".join(
+        f"CASE WHEN j.layers IS NULL THEN j.{field} ELSE j.layers.{field} END AS {_json(field)}"
+        for field in MESSAGE_FIELDS
+    )
+    columns = _columns(rules)
+    converted = ", ".join(f"{sql} AS {column}" for column, (_, sql) in columns.items())
+    # Of each field: "field":value,
+    read = " + ".join(
+        f"CASE WHEN {column} IS NULL THEN 0 ELSE strlen({_json(field)}) + {len(field) + 4} END"
+        for column, (field, _) in columns.items()
+    )
+    layered, flat = '{"timestamp":,"layers":{}}', '{"timestamp":,}'
+    around = f"CASE WHEN layered THEN {len(layered)} ELSE {len(flat)} END - {len(',')}"
+    first_ms = max(0, int(datetime.combine(rules.first_day, time(), UTC).timestamp()) * 1000)
+    milliseconds = f"TRY_CAST({_value('timestamp')} AS BIGINT)"
+    return f"""
+        WITH decoded AS NOT MATERIALIZED (
+          SELECT * EXCLUDE (text), strlen(text) AS octets,
+            CASE WHEN json_valid(text) AND NOT contains(text, '\\') THEN from_json(text, '{shape}') END AS j
           FROM messages),
-        counted AS (
-          SELECT * EXCLUDE (j), {"j.layers" if layered else "j"} AS f, j.timestamp AS ts,
-            TRY_CAST(j.timestamp AS BIGINT) AS ms
+        fields AS NOT MATERIALIZED (
+          SELECT * EXCLUDE (j), j.layers IS NOT NULL AS layered,
+            CAST(j.timestamp AS VARCHAR) AS {_json("timestamp")}, {fields}
           FROM decoded),
-        explained AS (
-          SELECT *, {fields} AS fields, {values} AS vals, ({empty}) IS TRUE AS empty FROM counted),
-        converted AS MATERIALIZED (
-          SELECT *, {", ".join(f"{sql} AS {column}" for column, (_, sql) in columns.items())},
-            {is_hex[rules.ssid_encoding]} AS ssid_is_hex
-          FROM explained
-          WHERE NOT empty AND fields > 0 AND quotes = 2 * ({keys_above} + fields + 1 + vals) AND commas = {commas})
+        converted AS NOT MATERIALIZED (
+          SELECT *, CASE WHEN {milliseconds} BETWEEN {first_ms} AND {LAST_MILLISECOND} THEN {milliseconds} END AS ms,
+            {converted}
+          FROM fields)
         SELECT row, topic_generation, kafka_partition, kafka_offset, kafka_timestamp,
-          make_timestamptz(ms * 1000) AS event_time, CAST(make_timestamptz(ms * 1000) AS DATE) AS day,
-          {", ".join(columns)}, ssid_is_hex
+          make_timestamptz(ms * 1000) AS event_time, DATE '1970-01-01' + CAST(ms // 86400000 AS INTEGER) AS day,
+          {", ".join(columns)}
         FROM converted
-        WHERE {converted}
+        WHERE octets = {read} + strlen({_json("timestamp")}) + {around}
           AND frame_type = frame_subtype // 16
-          AND CAST(ms AS VARCHAR) = ts AND ms BETWEEN greatest(0, {first_ms}) AND {LAST_MILLISECOND}
-          AND ms * 1000 - epoch_us(kafka_timestamp) <= {int(AHEAD.total_seconds()) * 1_000_000}
+          AND '"' || ms || '"' = {_json("timestamp")}
+          AND ms * 1000 - epoch_us(kafka_timestamp) <= {AHEAD // timedelta(microseconds=1)}
     """
 
 
-def _read_plain(messages: pa.Table, *, layered: bool, rules: Rules) -> pa.Table:
+def _read_plain(messages: pa.Table, rules: Rules) -> pa.Table:
     """The frames of the plain messages, with their ``row``; other messages are left out."""
+    numbered = messages.select(["topic_generation", "kafka_partition", "kafka_offset", "kafka_timestamp"])
+    numbered = numbered.append_column("text", _texts(messages["value"]))
+    numbered = numbered.append_column("row", pa.array(np.arange(len(messages), dtype=np.int32)))
     with duckdb.connect() as engine:
-        engine.execute("SET TimeZone = 'UTC'")
-        engine.register("messages", messages)
-        frames = engine.sql(_query(layered=layered, rules=rules)).to_arrow_table()
-    return _with_ssids(frames)
+        # Pushed down, the filter would compute every column a second time.
+        engine.execute("SET TimeZone = 'UTC'; SET disabled_optimizers = 'filter_pushdown'")
+        engine.register("messages", numbered)
+        return engine.sql(_query(rules)).to_arrow_table()
 
 
-def _with_ssids(frames: pa.Table) -> pa.Table:
-    """Put text and bytes for the SSIDs as tshark printed them; rows whose SSID is no hex are left out.
-
-    SSIDs repeat: each distinct one is converted once.
-    """
-    columns = []
-    for is_hex in (True, False):
-        part = frames.filter(pc.equal(frames["ssid_is_hex"], is_hex))
-        printed = part["ssid"].combine_chunks().dictionary_encode()
-        raws = [_ssid_or_none(text, is_hex=is_hex) for text in printed.dictionary.to_pylist()]
-        raw = pa.array(raws, pa.binary()).take(printed.indices)
-        text = pa.array([None if raw is None else ssid_text(raw) for raw in raws], pa.string()).take(printed.indices)
-        part = part.drop_columns(["ssid", "ssid_is_hex"]).append_column("ssid", text).append_column("ssid_bytes", raw)
-        columns.append(part.filter(pc.equal(pc.is_null(printed), pc.is_null(raw))))
-    return pa.concat_tables(columns)
-
-
-def _ssid_or_none(printed: str, *, is_hex: bool) -> bytes | None:
-    try:
-        return ssid_bytes(printed, is_hex=is_hex)
-    except ValueError:
-        return None
+def _with_ssid_texts(frames: pa.Table) -> pa.Table:
+    """SSIDs repeat: each distinct one is converted once."""
+    raw = frames["ssid_bytes"].combine_chunks().dictionary_encode()
+    texts = pa.array([ssid_text(one) for one in raw.dictionary.to_pylist()], pa.string())
+    return frames.append_column("ssid", texts.take(raw.indices))
 
 
 def messages_table(rows: Iterable[tuple]) -> pa.Table:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from wifi_assets.frames.message import Refused, Rules, read_message
+from wifi_assets.frames.message import LAST_MILLISECOND, Reason, Refused, Rules, read_message
 
 #: Kafka's timestamp of the messages: when the frame of ``PROBE`` was heard.
 HEARD = datetime(2020, 3, 21, 14, 50, 2, 655000, tzinfo=UTC)
@@ -101,3 +101,73 @@ def refusal(value: bytes | None, kafka_timestamp: datetime = HEARD, rules: Rules
     with pytest.raises(Refused) as caught:
         read_message(value, kafka_timestamp, rules or Rules())
     return caught.value
+
+
+_FIELDS = b'"wlan_fc_type":["0"],"wlan_fc_type_subtype":["0x0004"]'
+_START = b'{"timestamp":"%s","layers":{' % TIMESTAMP.encode()
+
+#: What is no row: value, reason, a part of the detail.
+MALFORMED: list[tuple[bytes | None, Reason, str]] = [
+    (None, Reason.TOMBSTONE, ""),
+    (b"", Reason.BLANK, "0 bytes"),
+    (b" \t\r\n", Reason.BLANK, "4 bytes"),
+    (b"\xff{}", Reason.NOT_UTF8, "byte 0"),
+    (probe(wlan_sa_resolved="@").replace(b"@", b"caf\xe9"), Reason.NOT_UTF8, "byte "),
+    (probe(wlan_sa_resolved="@").replace(b"@", b"\xed\xa0\x80"), Reason.NOT_UTF8, "byte "),
+    (probe()[:-1], Reason.NOT_JSON, "at character"),
+    (probe()[:-40], Reason.NOT_JSON, "at character"),
+    (b"\xef\xbb\xbf" + probe(), Reason.NOT_JSON, "at character 0"),
+    (probe()[:-2] + b",}}", Reason.NOT_JSON, "at character"),
+    (probe().replace(b'["-73"]', b'["-73",]'), Reason.NOT_JSON, "at character"),
+    (probe().replace(b'["-73"]', b"[NaN]"), Reason.NOT_JSON, "NaN is no JSON value"),
+    (probe().replace(b'["-73"]', b"[-Infinity]"), Reason.NOT_JSON, "-Infinity is no JSON value"),
+    (probe().replace(b'["-73"]', b"[-073]"), Reason.NOT_JSON, "at character"),
+    (probe().replace(b'["-73"]', b"[0x5]"), Reason.NOT_JSON, "at character"),
+    (probe().replace(b'"-73"', b"'-73'"), Reason.NOT_JSON, "at character"),
+    (probe().replace(b"Broadcast", b"Broad\ncast"), Reason.NOT_JSON, "Invalid control character"),
+    (probe().replace(b"Broadcast", b"Broad\0cast"), Reason.NOT_JSON, "Invalid control character"),
+    (probe().replace(b"Broadcast", b"Broad\\xcast"), Reason.NOT_JSON, "Invalid \\escape"),
+    (b'{"index":{"_index":"packets-2020-03-21"', Reason.NOT_JSON, "at character"),
+    (b"hello", Reason.NOT_JSON, "at character 0"),
+    (b"[" * 100_000, Reason.NOT_JSON, "nested too deep"),
+    (_START + b'"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}}", Reason.NOT_JSON, "nested too deep"),
+    (probe() + probe(), Reason.SEVERAL_DOCUMENTS, "Extra data"),
+    (probe() + b"\n" + probe(), Reason.SEVERAL_DOCUMENTS, "Extra data"),
+    (probe() + b" x", Reason.SEVERAL_DOCUMENTS, "Extra data"),
+    (b"[" + probe() + b"]", Reason.NOT_AN_OBJECT, "list"),
+    (b'"text"', Reason.NOT_AN_OBJECT, "str"),
+    (b"null", Reason.NOT_AN_OBJECT, "NoneType"),
+    (b"true", Reason.NOT_AN_OBJECT, "bool"),
+    (compact({"timestamp": TIMESTAMP, "layers": []}), Reason.NOT_AN_OBJECT, "layers"),
+    (compact({"timestamp": TIMESTAMP, "layers": None}), Reason.NOT_AN_OBJECT, "layers"),
+    (_START + b'"wlan_sa":["a"],"wlan_sa":["b"],' + _FIELDS + b"}}", Reason.DUPLICATE_KEY, "'wlan_sa'"),
+    (_START + b'"x":1,"x":1,' + _FIELDS + b"}}", Reason.DUPLICATE_KEY, "'x'"),
+    (_START + b'"x":[{"y":{"z":0,"z":0}}],' + _FIELDS + b"}}", Reason.DUPLICATE_KEY, "'z'"),
+    (_START + b'"wlan_sa":null,"wlan\\u005fsa":null,' + _FIELDS + b"}}", Reason.DUPLICATE_KEY, "'wlan_sa'"),
+    (probe()[:-1] + b',"timestamp":"1"}', Reason.DUPLICATE_KEY, "'timestamp'"),
+    (probe()[:-1] + b',"layers":{}}', Reason.DUPLICATE_KEY, "'layers'"),
+    (probe(wlan_ssid="@").replace(b"@", b"\\ud800"), Reason.LONE_SURROGATE, ""),
+    (probe(unknown="@").replace(b"@", b"\\udfff\\ud800"), Reason.LONE_SURROGATE, ""),
+    (probe(unknown="@").replace(b'"unknown"', b'"\\ud800"'), Reason.LONE_SURROGATE, ""),
+    (probe(timestamp=None), Reason.NO_TIMESTAMP, ""),
+    (probe(timestamp=""), Reason.NO_TIMESTAMP, ""),
+    (probe(timestamp=[]), Reason.NO_TIMESTAMP, ""),
+    (compact({"layers": PROBE}), Reason.NO_TIMESTAMP, ""),
+    (b"{}", Reason.NO_TIMESTAMP, ""),
+    (b'{"index":{"_index":"packets-2020-03-21"}}', Reason.NO_TIMESTAMP, ""),
+    (probe(timestamp="-1"), Reason.TIMESTAMP_OUT_OF_RANGE, "'-1'"),
+    (probe(timestamp="1584802202.655"), Reason.TIMESTAMP_OUT_OF_RANGE, "'1584802202.655'"),
+    (probe(timestamp="1e12"), Reason.TIMESTAMP_OUT_OF_RANGE, "'1e12'"),
+    (probe(timestamp=" 1584802202655"), Reason.TIMESTAMP_OUT_OF_RANGE, "' 1584802202655'"),
+    (probe(timestamp="2020-03-21"), Reason.TIMESTAMP_OUT_OF_RANGE, "'2020-03-21'"),
+    (probe(timestamp=str(LAST_MILLISECOND + 1)), Reason.TIMESTAMP_OUT_OF_RANGE, str(LAST_MILLISECOND + 1)),
+    (probe(timestamp="9" * 5000), Reason.TIMESTAMP_OUT_OF_RANGE, "999"),
+    (probe(timestamp="١٥٨٤"), Reason.TIMESTAMP_OUT_OF_RANGE, "\\u0661"),
+    (probe(timestamp=True), Reason.TIMESTAMP_OUT_OF_RANGE, "True"),
+    (probe(timestamp={"at": "1"}), Reason.TIMESTAMP_OUT_OF_RANGE, "{'at': '1'}"),
+    (probe(timestamp=[None]), Reason.NO_TIMESTAMP, ""),
+    (_START + b"}}", Reason.NO_FRAME_TYPE, ""),
+    (probe(wlan_fc_type_subtype=...), Reason.NO_FRAME_TYPE, ""),
+    (probe(wlan_fc_type_subtype=None), Reason.NO_FRAME_TYPE, ""),
+    (probe(wlan_fc_type_subtype=[]), Reason.NO_FRAME_TYPE, ""),
+]  # fmt: skip
