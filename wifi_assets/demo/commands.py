@@ -25,8 +25,9 @@ from wifi_assets.demo.frame import Frame
 from wifi_assets.demo.household import documents, write_documents
 from wifi_assets.demo.messages import Shape, as_heard, message
 from wifi_assets.demo.pcap import write_pcap
-from wifi_assets.demo.publish import PublishError, Topic
+from wifi_assets.demo.publish import Topic
 from wifi_assets.demo.truth import Truth
+from wifi_assets.resources.producer import TopicError
 
 _KAFKA = "kafka"
 
@@ -152,7 +153,7 @@ def simulate(
             watched.write(truth, asdict(summary))
     except OSError as error:
         raise click.ClickException(f"{error.filename or to} cannot be written: {error.strerror or error}") from error
-    except PublishError as error:
+    except TopicError as error:
         raise click.ClickException(str(error)) from error
     if as_json:
         click.echo(json.dumps(asdict(summary)))

@@ -42,6 +42,10 @@ class TopicError(RuntimeError):
     """Messages do not reach the topic; one sentence says which broker and topic, why, and what to do."""
 
 
+class TopicMissingError(TopicError):
+    """The topic is not there, and was not to be made."""
+
+
 class CheckedProducer:
     """A producer for one topic that loses nothing in silence.
 
@@ -51,6 +55,7 @@ class CheckedProducer:
     Attributes:
         topic: The topic's name.
         where: The brokers' addresses, for people.
+        partitions: Partitions of the topic.
         delivered: Messages that the broker has acknowledged.
         retention: How long the topic keeps a message, counted from the message's timestamp. None: for ever,
             or from its arrival, or this login may not know.
@@ -74,6 +79,7 @@ class CheckedProducer:
         """
         self.topic = topic
         self.delivered = 0
+        self.partitions = 0
         self.retention: timedelta | None = None
         self.retention_known = True
         self._heard: deque[KafkaError] = deque(maxlen=100)
@@ -185,8 +191,10 @@ class CheckedProducer:
                 if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                     raise self._missing() from error
                 raise self._error("it cannot be looked at", error.args[0]) from error
+            self.partitions = len(self._producer.list_topics(self.topic, _ANSWER_SECONDS).topics[self.topic].partitions)
         else:
             self._create(create_partitions)
+            self.partitions = create_partitions
             return
         self._read_retention()
 
@@ -207,9 +215,11 @@ class CheckedProducer:
         try:
             made[self.topic].result(_ANSWER_SECONDS)
         except KafkaException as error:
-            raise self._error("it cannot be made", error.args[0]) from error
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # someone was faster
+                raise self._error("it cannot be made", error.args[0]) from error
 
     def _check_partitions(self, found: int, wanted: int | None) -> None:
+        self.partitions = found
         if wanted not in (None, found):
             raise TopicError(f"{self.where}, topic {self.topic} is there and has {found} partitions, not {wanted}")
 
@@ -254,8 +264,8 @@ class CheckedProducer:
             where = f", partition {partition}" if partition is not None and partition >= 0 else ""
             raise self._error("a message was not delivered", cause, where)
 
-    def _missing(self) -> TopicError:
-        return TopicError(
+    def _missing(self) -> TopicMissingError:
+        return TopicMissingError(
             f"{self.where} has no topic {self.topic}; `wifi-assets capture --create-topic 4 --read FILE…` "
             "makes it, with 4 partitions that keep old frames (retention.ms=-1)"
         )

@@ -104,7 +104,7 @@ def test_a_file_that_cannot_be_written_ends_with_1(option: str, tmp_path: Path) 
 def test_too_many_partitions_for_an_embedded_broker_end_with_1(bootstrap: str) -> None:
     done = _simulate(*DAY, "--partitions", "6")
     assert done.exit_code == 1
-    assert "each topic of an embedded broker has 4 partitions, not 6" in done.stderr
+    assert "topic pcap is there and has 4 partitions, not 6" in done.stderr
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])

@@ -96,13 +96,13 @@ def test_a_refused_message_names_topic_partition_and_cause(config: Config) -> No
     sender = CheckedProducer(config, "strict-times")
     sender.put(None, b"old", 1_000_000)
     with pytest.raises(
-        TopicError, match=r"topic strict, partition 0: a message was not delivered: .*[Ii]nvalid timestamp"
+        TopicError, match=r"topic strict-times, partition 0: a message was not delivered: .*[Ii]nvalid timestamp"
     ):
         sender.flush()
     assert sender.delivered == 0
     with pytest.raises(TopicError, match="a message was not delivered"):
         sender.put(None, b"later", 1_000_000)
-    large = CheckedProducer(config | {"message.max.bytes": "2000"}, "large", 1)
+    large = CheckedProducer(config | {"message.max.bytes": "2000"}, "large-messages", 1)
     with pytest.raises(TopicError, match=r"a message of 3,000 bytes was refused: .*too large"):
         large.put(None, bytes(3000), 1)
 
