@@ -1,22 +1,34 @@
 -- A fragment goes on while the gap between neighbouring probes is at most five minutes, within one day.
--- Its lists are those of the fingerprint, equal in all its rows. Counted twice: by source and by dBm.
-WITH marked AS (
-  SELECT day, fingerprint, event_time, topic_generation, kafka_partition, kafka_offset,
-    source_address, signal_dbm,
-    CASE WHEN lag(event_time) OVER w >= event_time - INTERVAL '5' MINUTE THEN 0 ELSE 1 END AS is_start
+-- Probes of one clock interval of five minutes are closer than that, so only the intervals need to be put in
+-- order, by their first and last probes. Counted twice: by dBm and by source. The lists are those of the
+-- fingerprint, equal in all its rows.
+WITH by_signal AS (
+  SELECT day, fingerprint, time_bucket(INTERVAL '5' MINUTE, event_time) AS bucket, signal_dbm,
+    count(*) AS probes, min(event_time) AS first_probe, max(event_time) AS last_probe
   FROM probes_enriched
-  WINDOW w AS (PARTITION BY day, fingerprint
-    ORDER BY event_time, topic_generation, kafka_partition, kafka_offset)),
+  GROUP BY day, fingerprint, time_bucket(INTERVAL '5' MINUTE, event_time), signal_dbm),
+by_source AS (
+  SELECT DISTINCT day, fingerprint, time_bucket(INTERVAL '5' MINUTE, event_time) AS bucket, source_address
+  FROM probes_enriched),
+buckets AS (
+  SELECT day, fingerprint, bucket, min(first_probe) AS first_probe, max(last_probe) AS last_probe
+  FROM by_signal GROUP BY day, fingerprint, bucket),
+marked AS (
+  SELECT day, fingerprint, bucket,
+    CASE WHEN lag(last_probe) OVER w >= first_probe - INTERVAL '5' MINUTE THEN 0 ELSE 1 END AS is_start
+  FROM buckets
+  WINDOW w AS (PARTITION BY day, fingerprint ORDER BY bucket)),
 numbered AS (
-  SELECT day, fingerprint, event_time, source_address, signal_dbm,
-    CAST(sum(is_start) OVER (PARTITION BY day, fingerprint
-      ORDER BY event_time, topic_generation, kafka_partition, kafka_offset
+  SELECT day, fingerprint, bucket,
+    CAST(sum(is_start) OVER (PARTITION BY day, fingerprint ORDER BY bucket
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS fragment
   FROM marked),
-by_signal AS (
-  SELECT day, fingerprint, fragment, signal_dbm, count(*) AS probes,
-    min(event_time) AS first_probe, max(event_time) AS last_probe
-  FROM numbered GROUP BY day, fingerprint, fragment, signal_dbm),
+each_signal AS (
+  SELECT n.day, n.fingerprint, n.fragment, s.signal_dbm, CAST(sum(s.probes) AS BIGINT) AS probes,
+    min(s.first_probe) AS first_probe, max(s.last_probe) AS last_probe
+  FROM by_signal AS s
+  JOIN numbered AS n ON n.day = s.day AND n.fingerprint = s.fingerprint AND n.bucket = s.bucket
+  GROUP BY n.day, n.fingerprint, n.fragment, s.signal_dbm),
 signals AS (
   SELECT day, fingerprint, fragment,
     CAST(sum(probes) AS BIGINT) AS probe_count,
@@ -24,12 +36,14 @@ signals AS (
     min(signal_dbm) AS min_signal_dbm, max(signal_dbm) AS max_signal_dbm,
     CASE WHEN count(signal_dbm) > 0 THEN map_from_entries(array_sort(
       array_agg((signal_dbm, probes)) FILTER (WHERE signal_dbm IS NOT NULL))) END AS signal_dbm_distribution
-  FROM by_signal GROUP BY day, fingerprint, fragment),
+  FROM each_signal GROUP BY day, fingerprint, fragment),
 sources AS (
-  SELECT day, fingerprint, fragment,
-    CASE WHEN count(source_address) > 0 THEN array_sort(
-      array_agg(DISTINCT source_address) FILTER (WHERE source_address IS NOT NULL)) END AS source_addresses
-  FROM numbered GROUP BY day, fingerprint, fragment),
+  SELECT n.day, n.fingerprint, n.fragment,
+    CASE WHEN count(s.source_address) > 0 THEN array_sort(
+      array_agg(DISTINCT s.source_address) FILTER (WHERE s.source_address IS NOT NULL)) END AS source_addresses
+  FROM by_source AS s
+  JOIN numbered AS n ON n.day = s.day AND n.fingerprint = s.fingerprint AND n.bucket = s.bucket
+  GROUP BY n.day, n.fingerprint, n.fragment),
 tags AS (
   SELECT fingerprint, any_value(tag_vendor_data) AS tag_vendor_data,
     any_value(tag_vendor_oui_type) AS tag_vendor_oui_type, any_value(tag_oui) AS tag_oui
