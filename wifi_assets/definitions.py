@@ -5,9 +5,18 @@ Dagster finds ``defs`` here. No network is touched and no table opened at import
 
 import dagster as dg
 
+from wifi_assets import checks, sensors
 from wifi_assets.assets import aggregates, devices, enriched, raw, sinks, split
 from wifi_assets.ingest import devices_of, lake_of, rules_of, topic_of
-from wifi_assets.jobs import devices_job, lake_job, maintenance_job, sink_jobs
+from wifi_assets.jobs import (
+    checks_job,
+    checks_schedule,
+    devices_job,
+    lake_job,
+    maintenance_job,
+    relabel_job,
+    sink_jobs,
+)
 from wifi_assets.partitions import daily
 from wifi_assets.settings import Settings
 
@@ -15,23 +24,32 @@ from wifi_assets.settings import Settings
 def build_defs(settings: Settings) -> dg.Definitions:
     """The platform for these settings; a sink without its URL is not in it."""
     lake, kafka = lake_of(settings), topic_of(settings)
+    source, targets = devices_of(settings), sinks.targets(settings)
     days = daily(settings.first_day)
+    all_checks = checks_job()
     return dg.Definitions(
         assets=[
             raw.topic_spec(settings),
             raw.build(lake, kafka, rules_of(settings), settings.batch, days),
             *split.build(lake, days),
-            *devices.build(lake, devices_of(settings)),
+            *devices.build(lake, source),
             *enriched.build(lake, days),
             *aggregates.build(lake, days),
             *sinks.build(lake, settings),
         ],
+        asset_checks=checks.build(lake, kafka, settings, targets),
         jobs=[
             lake_job(days),
             devices_job(),
-            *sink_jobs(list(sinks.targets(settings))),
+            relabel_job(days),
+            *sink_jobs(list(targets)),
             maintenance_job(lake, settings.keep_days),
+            all_checks,
         ],
+        schedules=[checks_schedule(all_checks, on=settings.sensors_on)],
+        sensors=sensors.build(settings, lake, kafka, source, list(targets)),
+        # Runs that automation or the UI asks for: a process for each step would cost more than the step.
+        executor=dg.in_process_executor,
     )
 
 

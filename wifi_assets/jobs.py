@@ -9,6 +9,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from wifi_assets.assets.sinks import SINKS
+from wifi_assets.checks import EVERY_RUN
 from wifi_assets.lake import Lake
 from wifi_assets.schemas import TABLES
 
@@ -19,8 +20,8 @@ def lake_job(days: dg.PartitionsDefinition) -> UnresolvedAssetJobDefinition:
         "lake",
         selection=dg.AssetSelection.assets(
             *(name for name, table in TABLES.items() if table.partitioned or table.upstream)
-        ),
-        partitions_def=days,
+        ).without_checks()
+        | dg.AssetSelection.checks(*EVERY_RUN),
         executor_def=dg.in_process_executor,
         description="Drain the topic and bring every table up to date.",
     )
@@ -28,7 +29,46 @@ def lake_job(days: dg.PartitionsDefinition) -> UnresolvedAssetJobDefinition:
 
 def devices_job() -> UnresolvedAssetJobDefinition:
     """The devices alone: they have no day, and change when the router says so."""
-    return dg.define_asset_job("refresh_devices", selection=dg.AssetSelection.assets("devices", "device_names"))
+    return dg.define_asset_job(
+        "refresh_devices",
+        selection=dg.AssetSelection.assets("devices", "device_names").without_checks(),
+        executor_def=dg.in_process_executor,
+        description="Read the router's devices and users.",
+    )
+
+
+def relabel_job(days: dg.PartitionsDefinition) -> UnresolvedAssetJobDefinition:
+    """The devices, then the run's days of all that carries their names."""
+    named = ["probes_enriched"]
+    for name, table in TABLES.items():
+        if table.upstream in named:
+            named.append(name)
+    return dg.define_asset_job(
+        "relabel",
+        selection=dg.AssetSelection.assets("devices", "device_names", *named).without_checks(),
+        executor_def=dg.in_process_executor,
+        description="Read the router's devices and users, and give the probe requests of these days the new names.",
+    )
+
+
+def checks_job() -> UnresolvedAssetJobDefinition:
+    """All checks, those too that read whole tables or ask the targets."""
+    return dg.define_asset_job(
+        "checks",
+        selection=dg.AssetSelection.all_asset_checks(),
+        executor_def=dg.in_process_executor,
+        description="Check everything: the account of the messages, tables against each other, targets, clocks.",
+    )
+
+
+def checks_schedule(job: UnresolvedAssetJobDefinition, *, on: bool) -> dg.ScheduleDefinition:
+    """Once an hour: the checks of this job read all of frames."""
+    return dg.ScheduleDefinition(
+        name="checks_schedule",
+        job=job,
+        cron_schedule="23 * * * *",
+        default_status=dg.DefaultScheduleStatus.RUNNING if on else dg.DefaultScheduleStatus.STOPPED,
+    )
 
 
 def sink_jobs(targets: list[str]) -> list[UnresolvedAssetJobDefinition]:
@@ -36,7 +76,7 @@ def sink_jobs(targets: list[str]) -> list[UnresolvedAssetJobDefinition]:
     return [
         dg.define_asset_job(
             f"sink_{target}",
-            selection=dg.AssetSelection.assets(*SINKS[target]),
+            selection=dg.AssetSelection.assets(*SINKS[target]).without_checks(),
             executor_def=dg.in_process_executor,
             description=f"Keep {target} in step with the lake.",
         )

@@ -56,3 +56,17 @@ class Settings(BaseSettings):
     neo4j_user: str = Field("neo4j", description="user name")
     neo4j_password: SecretStr | None = Field(None, description="password")
     neo4j_ca: Path | None = Field(None, description="PEM file of the CA that signed the server's certificate")
+
+    sensors_on: bool = Field(False, description="start the sensors and the checks' schedule by themselves")
+    relabel_days: int = Field(
+        0, ge=0, description="days, with today, whose probe requests are relabelled when a device changed; 0: none"
+    )
+    webhook_url: SecretStr | None = Field(
+        None, description='URL that takes {"text": …}: Slack, or Telegram\'s …/sendMessage?chat_id=…; None: no alarms'
+    )
+    stalled_minutes: int = Field(
+        15, ge=1, description="minutes without a new message in the lake after which the alarm is raised"
+    )
+    quarantine_share: float = Field(
+        0.01, ge=0, le=1, description="share of refused messages in a day from which on the check warns"
+    )

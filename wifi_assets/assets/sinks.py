@@ -31,6 +31,9 @@ SINKS = {
     "neo4j": {"neo4j_device_graph": "networks_looked_for"},
 }
 
+#: When a target that failed is tried again: every five minutes, whether or not anything new came.
+RETRY_CRON = "*/5 * * * *"
+
 
 class Sink(Protocol):
     """A target that remembers how far it has come."""
@@ -41,6 +44,10 @@ class Sink(Protocol):
 
     def apply(self, change: Change) -> Written:
         """Write a change and, when all of it is written, its progress."""
+        ...
+
+    def count(self, table: str) -> int:
+        """How many rows of a table the target holds."""
         ...
 
 
@@ -64,6 +71,22 @@ def sync(lake: Lake, table: str, sink: Sink) -> Written:
         return Written() if change is None else sink.apply(change)
 
 
+def follows_the_lake() -> dg.AutomationCondition:
+    """When an asset of a target is to run: its table was written since it was last asked for, on any day.
+
+    It differs from ``AutomationCondition.eager()``. Not only the latest day counts: late and rebuilt days
+    reach the targets as well. Missing days upstream do not matter: most days hold nothing. Runs upstream do
+    not matter: some lake run is nearly always under way, and what it has committed may be written. And what
+    was written upstream while the asset ran is asked for again, since the asset may have looked before.
+    """
+    failed = dg.AutomationCondition.execution_failed()
+    news = (dg.AutomationCondition.missing() | dg.AutomationCondition.any_deps_updated()).since(
+        dg.AutomationCondition.newly_requested()
+    )
+    again = failed & dg.AutomationCondition.cron_tick_passed(RETRY_CRON)
+    return (((news & ~failed) | again) & ~dg.AutomationCondition.in_progress()).with_label("follows the lake")
+
+
 def build(lake: Lake, settings: Settings) -> list[dg.AssetsDefinition]:
     """The assets of the targets that are set."""
     return [
@@ -82,6 +105,7 @@ def _asset(name: str, table: str, target: str, lake: Lake, connect: Callable[[],
         owners=["team:wifi_assets"],
         description=f"The lake's {table}, kept in step in {target}.",
         pool=name,
+        automation_condition=follows_the_lake(),
     )
     def write() -> dg.MaterializeResult:
         began = time.monotonic()

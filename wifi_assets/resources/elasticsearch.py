@@ -107,6 +107,24 @@ class ElasticsearchSink:
             )
         return written
 
+    def count(self, table: str) -> int:
+        """Documents of ours of a lake table.
+
+        Args:
+            table: Lake table, a key of ``TARGETS``.
+
+        Returns:
+            Their number; those of somebody else in the same indices do not count.
+
+        Raises:
+            SinkError: The server is at fault.
+        """
+        pattern = TARGETS[table].pattern
+        with self._server.client() as client:
+            client.indices.refresh(index=pattern, ignore_unavailable=True)
+            ours = {"exists": {"field": MARK}}
+            return int(client.count(index=pattern, query=ours, ignore_unavailable=True)["count"])
+
     def _prepare(self, client: Elasticsearch, target: Target) -> None:
         """Make the templates, and give indices that exist the fields that they lack."""
         client.indices.put_index_template(

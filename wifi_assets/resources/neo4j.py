@@ -93,6 +93,7 @@ MATCH (n:wifi_assets) WHERE (n:source AND {_SOURCE_ALONE}) OR (n:ssid AND {_SSID
 CALL (n) {{ DELETE n }} IN TRANSACTIONS OF 10000 ROWS
 """
 
+_COUNT = "MATCH ()-[r:LOOKED_FOR_SSID {wifi_assets: true}]->() RETURN count(r) AS number"
 _READ_PROGRESS = "MATCH (p:wifi_assets_progress {table: $table}) RETURN p.table_id, p.version"
 _WRITE_PROGRESS = "MERGE (p:wifi_assets_progress {table: $table}) SET p.table_id = $id, p.version = $version"
 _FORGET_PROGRESS = "MATCH (p:wifi_assets_progress {table: $table}) REMOVE p.table_id, p.version"
@@ -182,6 +183,21 @@ class Neo4jGraph:
                 version=change.progress.version,
             )
         return written
+
+    def count(self, table: str) -> int:
+        """Relationships of ours.
+
+        Args:
+            table: Lake table, ``networks_looked_for``.
+
+        Returns:
+            Their number.
+
+        Raises:
+            SinkError: The server is at fault.
+        """
+        with self._server.driver() as driver:
+            return int(driver.execute_query(_COUNT, routing_=READ).records[0]["number"])
 
     def ask(self, name: str) -> list[dict[str, Any]]:
         """The answer to one of the ready queries.

@@ -165,6 +165,24 @@ class SqlTarget:
             connection.execute(insert.on_conflict_do_update(index_elements=["lake_table"], set_=entry))
         return written
 
+    def count(self, table: str) -> int:
+        """Rows of a lake table in the database.
+
+        Args:
+            table: Lake table.
+
+        Returns:
+            Their number; 0 where the table was never made.
+
+        Raises:
+            SinkError: The server is at fault.
+        """
+        with self._transaction(f"{table} was not counted") as connection:
+            target = target_table(TABLES[table], connection.dialect.default_schema_name)
+            if missing_columns(connection, target) is None:
+                return 0
+            return connection.execute(sa.select(sa.func.count()).select_from(target)).scalar_one()
+
     @contextmanager
     def _transaction(self, failed: str) -> Iterator[sa.Connection]:
         try:

@@ -1,0 +1,181 @@
+"""Signs that something is amiss outside: refused messages, the sniffer's clock, tables left behind. They warn.
+
+Here belongs what needs a person's eye but is no fault of the tables. Not here: what must hold.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from wifi_assets.assets.metadata import said_plainly
+from wifi_assets.engine import Engine, engine
+from wifi_assets.lake import KAFKA, Lake, Snapshot
+from wifi_assets.schemas import TABLES
+
+#: The newest messages that are looked at: those of one day, by Kafka's clock.
+WINDOW = timedelta(days=1)
+#: Reasons named.
+_REASONS = 5
+#: A frame that is heard later than Kafka got it shows a clock that is ahead; less than this is rounding.
+AHEAD = timedelta(seconds=1)
+#: Share of such frames from which on the check warns.
+AHEAD_SHARE = 0.01
+
+_WARN = dg.AssetCheckSeverity.WARN
+
+
+def build(lake: Lake, quarantine_share: float, stalled_minutes: int) -> list[dg.AssetChecksDefinition]:
+    """The checks that warn."""
+
+    @dg.asset_check(
+        asset="quarantine",
+        name="share",
+        description=f"At most {quarantine_share:.2%} of the newest day's messages are refused.",
+    )
+    def share() -> dg.AssetCheckResult:
+        with said_plainly(), engine() as run:
+            _newest(lake, run)
+            rows = run.query("SELECT count(*) AS n FROM frames")["n"][0].as_py()
+            reasons = run.query(
+                "SELECT reason, count(*) AS n, min(detail) AS example FROM quarantine "
+                "GROUP BY reason ORDER BY n DESC, reason"
+            ).to_pylist()
+        refused = sum(row["n"] for row in reasons)
+        found = refused / (rows + refused) if refused else 0.0
+        top = [dg.TableRecord({k: row[k] for k in ("reason", "n", "example")}) for row in reasons[:_REASONS]]
+        metadata: dict[str, Any] = {"rows": rows, "quarantined": refused, "share": found}
+        if top:
+            metadata["top reasons"] = dg.MetadataValue.table(top)
+        named = ", ".join(f"{row['reason']} ({row['n']})" for row in reasons[:_REASONS])
+        return dg.AssetCheckResult(
+            passed=found <= quarantine_share,
+            severity=_WARN,
+            metadata=metadata,
+            description=f"{found:.2%} refused: {named}" if refused else "",
+        )
+
+    @dg.asset_check(
+        asset="frames",
+        name="sniffer_clock",
+        description=f"At most {AHEAD_SHARE:.0%} of the newest day's frames were heard over a second after Kafka "
+        "got them.",
+    )
+    def sniffer_clock() -> dg.AssetCheckResult:
+        with said_plainly(), engine() as run:
+            _newest(lake, run)
+            (row,) = run.query(
+                "SELECT count(*) AS frames, "
+                f"count(*) FILTER (WHERE event_time > kafka_timestamp + INTERVAL '{AHEAD.seconds}' SECOND) AS ahead, "
+                "coalesce(max(unix_micros(event_time) - unix_micros(kafka_timestamp)) / 1e6, 0) AS most, "
+                "coalesce(median(unix_micros(kafka_timestamp) - unix_micros(event_time)) / 1e6, 0) AS delay "
+                "FROM frames"
+            ).to_pylist()
+        found = row["ahead"] / row["frames"] if row["frames"] else 0.0
+        return dg.AssetCheckResult(
+            passed=found <= AHEAD_SHARE,
+            severity=_WARN,
+            metadata={
+                "frames": row["frames"],
+                "ahead": row["ahead"],
+                "share": found,
+                "most ahead, s": float(row["most"]),
+                "median delay, s": float(row["delay"]),
+            },
+            description=f"{found:.1%} of the frames are up to {row['most']:.0f} s ahead: set the sniffer's clock"
+            if found > AHEAD_SHARE
+            else "",
+        )
+
+    @dg.multi_asset_check(
+        name="freshness",
+        specs=[
+            dg.AssetCheckSpec("fresh", asset=name, description=_freshness(name, stalled_minutes))
+            for name, table in TABLES.items()
+            if table.upstream or name == "frames"
+        ],
+        can_subset=True,
+    )
+    def freshness(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        now, patience = datetime.now(UTC), timedelta(minutes=stalled_minutes)
+        for key in sorted(context.selected_asset_check_keys):
+            with said_plainly():
+                yield _fresh(lake, key.asset_key.to_user_string(), now, patience)
+
+    return [share, sniffer_clock, freshness]
+
+
+def _freshness(name: str, minutes: int) -> str:
+    if name == "frames":
+        return f"The newest message is at most {minutes} minutes old."
+    return f"The table has come as far as its upstream, or is at most {minutes} minutes behind."
+
+
+def _fresh(lake: Lake, name: str, now: datetime, patience: timedelta) -> dg.AssetCheckResult:
+    own = lake.open(name)
+    if name == "frames":
+        newest = _newest_message(own)
+        age = (now - newest).total_seconds() if newest is not None else 0.0
+        stale = age > patience.total_seconds()
+        metadata: dict[str, Any] = {"age of the newest message, s": age, "rows": _rows(own)}
+        told = f"the newest message is of {newest:%Y-%m-%d %H:%M:%S} UTC" if newest is not None else "no message yet"
+    else:
+        upstream = lake.open(str(own.table.upstream))
+        changed = _written(upstream)
+        behind = _behind(own, upstream)
+        age = (now - changed).total_seconds() if behind and changed is not None else 0.0
+        stale = age > patience.total_seconds()
+        metadata = {"behind": behind, "waits for, s": age, "rows": _rows(own), "version": own.version}
+        told = f"{upstream.table.name} is {behind} further" if behind else ""
+    return dg.AssetCheckResult(
+        passed=not stale, asset_key=name, check_name="fresh", severity=_WARN, metadata=metadata, description=told
+    )
+
+
+def _behind(own: Snapshot, upstream: Snapshot) -> int:
+    """Offsets or versions that the table has not seen."""
+    if own.table.kind != "append":
+        return upstream.version - (own.upstream_version(upstream.table.name) or 0) if _rows(upstream) else 0
+    mine, reached = own.positions(upstream.table.name), upstream.positions(upstream.table.upstream or KAFKA)
+    mine += [0] * (len(reached) - len(mine))
+    return sum(reached) - sum(mine)
+
+
+def _rows(snapshot: Snapshot) -> int:
+    return int(sum(snapshot.files()["num_records"].to_pylist()))
+
+
+def _written(snapshot: Snapshot) -> datetime | None:
+    """When the version was committed."""
+    (last,) = snapshot.delta.history(1)
+    return datetime.fromtimestamp(last["timestamp"] / 1000, UTC) if "timestamp" in last else None
+
+
+def _newest_message(*tables: Snapshot) -> datetime | None:
+    newest = [
+        time
+        for table in tables
+        if (files := table.files()).num_rows and (time := pc.max(files["max.kafka_timestamp"]).as_py()) is not None
+    ]
+    return max(newest, default=None)
+
+
+def _newest(lake: Lake, run: Engine) -> None:
+    """Views ``frames`` and ``quarantine`` of the messages of the newest ``WINDOW``."""
+    tables = [lake.open("frames"), lake.open("quarantine")]
+    newest = _newest_message(*tables)
+    for table in tables:
+        files = table.files()
+        if newest is None or not len(files):
+            run.view(table.table.name, table.table.schema.empty_table())
+            continue
+        begin = pa.scalar(newest - WINDOW, files["max.kafka_timestamp"].type)
+        recent = files.filter(pc.fill_null(pc.greater_equal(files["max.kafka_timestamp"], begin), True))
+        run.view(
+            table.table.name,
+            table.rows(paths=set(recent["path"].to_pylist())),
+            f"kafka_timestamp >= TIMESTAMPTZ '{(newest - WINDOW).isoformat()}'",
+        )

@@ -1,0 +1,154 @@
+"""The tables against each other and against ``schemas.py``.
+
+Here belong the checks that read the lake alone and must hold. Not here: what only warns (``signs.py``).
+"""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from wifi_assets.assets.metadata import days_metadata, said_plainly
+from wifi_assets.engine import engine
+from wifi_assets.lake import POSITION, Lake, LakeError, Snapshot
+from wifi_assets.schemas import TABLES
+
+SUMS = dg.AssetCheckKey(dg.AssetKey("packet_stats"), "sums_equal_frames")
+#: Split -> the frames' subtype that it holds.
+SUBTYPES = {"probes": 4, "beacons": 8, "rts": 27, "cts": 28, "acks": 29, "nulls": 36}
+
+
+def build(lake: Lake) -> list[dg.AssetChecksDefinition]:
+    """The checks between tables."""
+
+    @dg.multi_asset_check(
+        name="splits_equal_frames",
+        specs=[
+            dg.AssetCheckSpec(
+                "rows_equal_frames",
+                asset=name,
+                description=f"On each day as many rows as frames of subtype {subtype}, as far as the table has come.",
+            )
+            for name, subtype in SUBTYPES.items()
+        ],
+        can_subset=True,
+    )
+    def splits_equal_frames(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        asked = {key.asset_key.to_user_string() for key in context.selected_asset_check_keys}
+        with said_plainly():
+            for name, (wanted, held) in split_counts(lake, [name for name in SUBTYPES if name in asked]).items():
+                yield _equal(name, "rows_equal_frames", wanted, held, "frames", "rows")
+
+    @dg.asset_check(
+        asset="packet_stats",
+        name=SUMS.name,
+        description="On each day the packet counts add up to the rows of frames, as of when they were computed.",
+    )
+    def sums_equal_frames() -> dg.AssetCheckResult:
+        with said_plainly():
+            stats = lake.open("packet_stats")
+            seen = stats.upstream_version("frames")
+            frames = (lake.at("frames", seen) if seen is not None else None) or lake.open("frames")
+            with engine() as run:
+                run.view("packet_stats", stats.rows())
+                summed = run.query("SELECT day, CAST(sum(packet_count) AS BIGINT) AS n FROM packet_stats GROUP BY day")
+        held = dict(zip(summed["day"].to_pylist(), summed["n"].to_pylist(), strict=True))
+        return _equal("packet_stats", SUMS.name, rows_by_day(frames), held, "frames", "packet counts")
+
+    @dg.multi_asset_check(
+        name="schemas",
+        specs=[
+            dg.AssetCheckSpec("schema", asset=name, description="The stored columns are those that the code knows.")
+            for name in TABLES
+        ],
+        can_subset=True,
+    )
+    def schemas(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        asked = {key.asset_key.to_user_string() for key in context.selected_asset_check_keys}
+        for name in TABLES:
+            if name in asked:
+                yield schema_of(lake, name)
+
+    return [splits_equal_frames, sums_equal_frames, schemas]
+
+
+def rows_by_day(snapshot: Snapshot) -> dict[date, int]:
+    """Rows of each day, by Delta's log alone."""
+    files = snapshot.files().group_by("partition.day").aggregate([("num_records", "sum")])
+    return dict(zip(files["partition.day"].to_pylist(), files["num_records_sum"].to_pylist(), strict=True))
+
+
+def split_counts(lake: Lake, names: list[str]) -> dict[str, tuple[dict[date, int], dict[date, int]]]:
+    """For each split the frames by day that it has to hold, and the rows by day that it holds; one scan."""
+    splits = {name: lake.open(name) for name in names}
+    frames = lake.open("frames")
+    columns = ", ".join(
+        f"count(*) FILTER (WHERE frame_subtype = {SUBTYPES[name]} AND {POSITION} < list_extract({_list(split)}, "
+        f"kafka_partition + 1)) AS {name}"
+        for name, split in splits.items()
+    )
+    with engine() as run:
+        run.view("frames", frames.rows())
+        counted = run.query(f"SELECT day, {columns} FROM frames GROUP BY day").to_pylist()  # noqa: S608 - our own names
+    return {
+        name: ({row["day"]: row[name] for row in counted if row[name]}, rows_by_day(split))
+        for name, split in splits.items()
+    }
+
+
+def _list(split: Snapshot) -> str:
+    return f"CAST({split.positions('frames')} AS BIGINT[])"
+
+
+def _equal(
+    asset: str, check: str, wanted: dict[date, int], held: dict[date, int], upstream: str, what: str
+) -> dg.AssetCheckResult:
+    differ = {day for day in wanted.keys() | held.keys() if wanted.get(day, 0) != held.get(day, 0)}
+    first = min(differ, default=None)
+    metadata: dict[str, Any] = {
+        upstream: sum(wanted.values()),
+        what: sum(held.values()),
+        "days": len(wanted.keys() | held.keys()),
+        "days that differ": len(differ),
+        "which": days_metadata(differ),
+    }
+    return dg.AssetCheckResult(
+        passed=not differ,
+        asset_key=asset,
+        check_name=check,
+        metadata=metadata,
+        description=""
+        if first is None
+        else f"{len(differ)} days differ, e.g. {first}: {wanted.get(first, 0)} {upstream}, "
+        f"{held.get(first, 0)} {what}; materialise these days of {asset} again",
+    )
+
+
+def schema_of(lake: Lake, name: str) -> dg.AssetCheckResult:
+    """Compare the stored columns with those of ``schemas.py``; columns of somebody else are named."""
+    wanted = TABLES[name].schema
+    try:
+        stored = pa.schema(lake.open(name).delta.schema().to_arrow())
+    except LakeError as error:
+        return dg.AssetCheckResult(
+            passed=False,
+            asset_key=name,
+            check_name="schema",
+            metadata={"columns": len(wanted), "stored columns": "unreadable"},
+            description=str(error),
+        )
+    # Opening refuses other types and adds what lacks; what may be NULL is left to compare.
+    loose = [field.name for field in wanted if not field.nullable and stored.field(field.name).nullable]
+    others = [name for name in stored.names if name not in wanted.names]
+    return dg.AssetCheckResult(
+        passed=not loose and not others,
+        asset_key=name,
+        check_name="schema",
+        metadata={"columns": len(wanted), "stored columns": len(stored)},
+        description="; ".join(
+            ([f"columns that the code does not know: {', '.join(others)}"] if others else [])
+            + ([f"key columns that may be NULL: {', '.join(loose)}"] if loose else [])
+        ),
+    )

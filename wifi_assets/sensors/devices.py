@@ -1,0 +1,65 @@
+"""``unifi_devices_sensor``: the router's devices changed, so ``devices`` runs, and what carries their names.
+
+Here belongs that decision. Not here: how a source tells a change (``resources/``).
+"""
+
+from datetime import UTC, date, datetime
+
+import dagster as dg
+
+from wifi_assets.resources.devices import DeviceSource, DeviceSourceError
+from wifi_assets.sensors.history import hold_back, newest_days
+
+#: Seconds between two looks.
+INTERVAL = 30
+
+
+def unifi_devices_sensor(
+    source: DeviceSource, first_day: date, relabel_days: int, status: dg.DefaultSensorStatus
+) -> dg.SensorDefinition:
+    """The sensor on the router's devices.
+
+    Args:
+        source: Where they come from.
+        first_day: First partition.
+        relabel_days: Days, with today, whose probe requests get the new names as well; 0: only those to come.
+        status: Whether it starts by itself.
+    """
+    job = "relabel" if relabel_days else "refresh_devices"
+
+    @dg.sensor(
+        name="unifi_devices_sensor",
+        job_name=job,
+        minimum_interval_seconds=INTERVAL,
+        default_status=status,
+        description=f"Asks for a run of job {job} when the router's devices changed.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        """Ask the source whether its devices differ from those seen last.
+
+        A sensor, since the change happens in the router's database, which no Dagster asset stands for. The
+        cursor is the source's own token: a change stream's place or a hash. None, or one that is broken,
+        counts as a change, and a run over the same devices writes nothing.
+        """
+        now = datetime.now(UTC)
+        try:
+            changed, token = source.changed(context.cursor)
+        except DeviceSourceError as error:
+            return dg.SkipReason(str(error))
+        # A run that failed has not stored what the cursor says was seen.
+        unstored = _last_failed(context.instance, job)
+        if not changed and not unstored:
+            context.update_cursor(token)
+            return dg.SkipReason("the devices are those seen last")
+        if (reason := hold_back(context.instance, [job], now)) is not None:
+            # The cursor stays, so that the change is found again.
+            return dg.SkipReason(f"the devices changed, but {reason}")
+        tags = newest_days(relabel_days, first_day, now) if relabel_days else {}
+        return dg.SensorResult([dg.RunRequest(job_name=job, tags=tags)], cursor=token)
+
+    return sensor
+
+
+def _last_failed(instance: dg.DagsterInstance, job: str) -> bool:
+    runs = instance.get_runs(dg.RunsFilter(job_name=job), limit=1)
+    return bool(runs) and runs[0].status == dg.DagsterRunStatus.FAILURE

@@ -1,0 +1,62 @@
+"""``kafka_lag_sensor``: messages wait, so the lake runs.
+
+Here belongs that decision. Not here: the drain (``drain.py``), which alone knows and moves offsets.
+"""
+
+from datetime import UTC, date, datetime
+
+import dagster as dg
+
+from wifi_assets.assets.following import FollowConfig
+from wifi_assets.drain import TopicChangedError, pending
+from wifi_assets.lake import Lake
+from wifi_assets.resources.kafka import KafkaTopic, KafkaUnavailable
+from wifi_assets.schemas import TABLES
+from wifi_assets.sensors.history import hold_back, newest_days
+
+#: Seconds between two looks. A run takes about as long, so a message waits for one tick and one run.
+INTERVAL = 5
+
+#: A tick brings what is new; it does not compute whole days anew, as a user's run over days does.
+NEW_ONLY = dg.RunConfig(ops={name: FollowConfig(rebuild=False) for name, table in TABLES.items() if table.upstream})
+
+
+def kafka_lag_sensor(
+    lake: Lake, kafka: KafkaTopic, first_day: date, status: dg.DefaultSensorStatus
+) -> dg.SensorDefinition:
+    """The sensor on the topic's watermarks."""
+
+    @dg.sensor(
+        name="kafka_lag_sensor",
+        job_name="lake",
+        minimum_interval_seconds=INTERVAL,
+        default_status=status,
+        description="Asks for one run of job lake when messages wait on the topic.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        """Compare the topic's high watermarks with the lake's offsets.
+
+        A sensor, since messages come when they come: a schedule would run for nothing or late, and no Dagster
+        asset says that Kafka holds more. It reads no message and keeps no cursor: how far the lake has come is
+        in the lake. No ``run_key``: equal offsets may have to be asked for again, after a failed run.
+
+        The run is over the newest two days; days before that which late frames touch it reports by itself.
+        """
+        now = datetime.now(UTC)
+        try:
+            state = kafka.look()
+            waiting = pending(lake, state, kafka.topic)
+        except KafkaUnavailable as error:
+            return dg.SkipReason(str(error))
+        except TopicChangedError as error:
+            # Each run would end with the same sentence; a user has to decide.
+            return dg.SkipReason(f"{error}. Nothing is asked for until then")
+        if not sum(waiting):
+            return dg.SkipReason(f"nothing waits: topic {kafka.topic} ends at {state.high}, so does the lake")
+        lag = f"{sum(waiting):,} messages wait (by partition: {waiting})"
+        if (reason := hold_back(context.instance, ["lake"], now)) is not None:
+            return dg.SkipReason(f"{lag}, but {reason}")
+        context.log.info(lag)
+        return dg.RunRequest(job_name="lake", run_config=NEW_ONLY, tags=newest_days(2, first_day, now))
+
+    return sensor
