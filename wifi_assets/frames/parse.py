@@ -9,7 +9,8 @@ nothing else can be in it, no other key, no key twice, no trailing comma. All ot
 
 Here belongs only that fast way; no rule is decided here. Not here: Kafka, the lake.
 
-*Measured* on 2 cores with real captures of 413 bytes a message: see ``bench/``.
+*Measured* on real captures of 400 to 530 bytes a message, 200,000 in a batch: 3.5 µs of CPU a message, a
+third of it JSON, a third the conversions; and 40 ms a batch of any size, to plan the query.
 """
 
 from collections.abc import Iterable
@@ -71,16 +72,15 @@ def parse(messages: pa.Table, rules: Rules) -> tuple[pa.Table, pa.Table]:
 
 
 def _texts(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The values as text in ``_CHUNKS`` chunks; NULL where a value is not UTF-8."""
-    whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-    size = -(-len(whole) // _CHUNKS) or 1
+    """The values as text in at least ``_CHUNKS`` chunks; NULL where a value is not UTF-8."""
+    size = -(-len(values) // _CHUNKS) or 1
     chunks = []
-    for start in range(0, len(whole), size):
-        chunk = whole.slice(start, size)
-        try:
-            chunks.append(chunk.cast(pa.string()))
-        except pa.ArrowInvalid:
-            chunks.append(pa.array([_utf8(value) for value in chunk.to_pylist()], pa.string()))
+    for start in range(0, len(values), size):
+        for chunk in values.slice(start, size).chunks:
+            try:
+                chunks.append(chunk.cast(pa.string()))
+            except pa.ArrowInvalid:
+                chunks.append(pa.array([_utf8(value) for value in chunk.to_pylist()], pa.string()))
     return pa.chunked_array(chunks, pa.string())
 
 

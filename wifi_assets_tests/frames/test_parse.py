@@ -155,6 +155,12 @@ def test_each_field_with_each_odd_value(layered: bool) -> None:
         '{"timestamp":"1584802202655","wlan_fc_type":["0"],"wlan_fc_type_subtype":["4"],"wlan_ssid":[1e2]}',
         '{"timestamp":"1584802202655","wlan_fc_type":["0"],"wlan_fc_type_subtype":["0x0004"],"wlan_ssid":[10e19]}',
         '{"timestamp":"1584802202655","wlan_fc_type":["0"],"wlan_fc_type_subtype":["4"],"layers":null}',
+        '{"timestamp":"1584802202655","layers":{"wlan_fc_type":["0"],"wlan_fc_type_subtype":["4"],"WLAN_SSID":["x"]}}',
+        '{"timestamp":"1584802202655","LAYERS":{"wlan_fc_type":["0"],"wlan_fc_type_subtype":["4"]}}',
+        '{"TIMESTAMP":"1584802202655","layers":{"wlan_fc_type":["0"],"wlan_fc_type_subtype":["4"]}}',
+        '{"timestamp":"1584802202655","layers":{"wlan_fc_type":["0"],"wlan_fc_type_subtype":["4"]}}\n',
+        '{"timestamp":"9223372036854775807","layers":{"wlan_fc_type":["0"],"wlan_fc_type_subtype":["4"]}}',
+        '{"timestamp":"1584802202655","wlan_fc_type":["0"],"wlan_fc_type_subtype":["4"],"wps_device_name":["/\x7f\u2028"]}',
         '{"timestamp":"1584802202655","layers":{"layers":{"wlan_fc_type":["0"],"wlan_fc_type_subtype":["4"]}}}',
     ],
 )  # fmt: skip
