@@ -161,6 +161,9 @@ def test_each_field_with_each_odd_value(layered: bool) -> None:
         '{"timestamp":"1584802202655","layers":{"wlan_fc_type":["0"],"wlan_fc_type_subtype":["4"]}}\n',
         '{"timestamp":"9223372036854775807","layers":{"wlan_fc_type":["0"],"wlan_fc_type_subtype":["4"]}}',
         '{"timestamp":"1584802202655","wlan_fc_type":["0"],"wlan_fc_type_subtype":["4"],"wps_device_name":["/\x7f\u2028"]}',
+        '{"timestamp":"1584802202655","wlan_fc_type":["0"],"wlan_fc_type_subtype":["4"],"wps_device_name":["a\\nb"]}',
+        '{"timestamp":"1584802202655","wlan_fc_type":["0"],"wlan_fc_type_subtype":["4"],"wlan_ssid":["a\\\\x41"]}',
+        '{"timestamp":"1584802202655","wlan_fc_type":["0"],"wlan_fc_type_subtype":["4"],"wlan_ssid":["a\\"b"]}',
         '{"timestamp":"1584802202655","layers":{"layers":{"wlan_fc_type":["0"],"wlan_fc_type_subtype":["4"]}}}',
     ],
 )  # fmt: skip
