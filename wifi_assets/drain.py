@@ -232,6 +232,8 @@ def _quarantine(lake: Lake, topic: Topic, refused: pa.Table, reached: list[int])
     floor = pa.array(mine, pa.int64()).take(refused["kafka_partition"].combine_chunks())
     base = topic.generation * GENERATION
     fresh = refused.filter(pc.greater_equal(pc.add(refused["kafka_offset"], base), floor))
+    if not len(fresh):
+        return len(refused)
     # A topic made again may have fewer partitions than the one before.
     lake.append(own, fresh, {KAFKA: [max(pair) for pair in zip(mine, reached, strict=False)]})
     return len(refused)

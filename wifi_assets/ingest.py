@@ -91,11 +91,13 @@ def ingest(
     Returns:
         What the drain did, and what each table's step did.
     """
-    lake = lake_of(settings)
+    lake, topic = lake_of(settings), topic_of(settings)
+    # A broker that is down ends the run before anything is written.
+    topic.look()
     steps = {"devices": store_devices(lake, devices_of(settings))}
     drained = drain(
         lake,
-        topic_of(settings),
+        topic,
         rules_of(settings),
         settings.batch,
         accept_loss=accept_loss,

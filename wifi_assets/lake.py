@@ -378,9 +378,12 @@ class Lake:
         return merged
 
     def vacuum(self, name: str, retention: timedelta = timedelta(days=7)) -> int:
-        """Delete files that no version of the last ``retention`` needs, and old log entries; returns the files."""
+        """Delete files that no version of the last ``retention`` needs, and old log entries; returns the files.
+
+        Files that a crash left without a commit are among them.
+        """
         delta = self.open(name).delta
-        removed = delta.vacuum(retention_hours=int(retention.total_seconds() // 3600), dry_run=False)
+        removed = delta.vacuum(retention_hours=int(retention.total_seconds() // 3600), dry_run=False, full=True)
         delta.create_checkpoint()
         delta.cleanup_metadata()
         return len(removed)

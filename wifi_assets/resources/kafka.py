@@ -44,6 +44,14 @@ _REMEDIES = {
 }
 
 
+#: What a partition answers for a moment after its topic was made or its broker started.
+_PASSING = (
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+)
+
+
 class KafkaUnavailable(RuntimeError):  # noqa: N818 - reads as what it is
     """The topic cannot be read; one sentence names broker, topic, cause and what to do."""
 
@@ -110,12 +118,7 @@ class KafkaTopic:
         try:
             metadata = self._metadata(consumer)
             partitions = metadata.topics[self.topic].partitions
-            marks = [
-                consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=ANSWER_SECONDS)
-                for partition in range(len(partitions))
-            ]
-            if None in marks:
-                raise self._error("a partition's leader does not answer", None)
+            marks = [self._marks(consumer, partition) for partition in range(len(partitions))]
             topic_id = metadata.cluster_id if is_embedded(metadata) else self._topic_id()
             return TopicState(str(topic_id), [low for low, _ in marks], [high for _, high in marks])
         except KafkaException as error:
@@ -206,15 +209,28 @@ class KafkaTopic:
             topic = metadata.topics[self.topic]
             if topic.error is None:
                 return metadata
-            # A topic that was just made answers so for a moment.
             if topic.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART and not is_embedded(metadata):
                 raise KafkaUnavailable(
                     f"Kafka at {self.where} has no topic {self.topic}: make it with retention.ms=-1, "
                     "e.g. by `wifi-assets capture --create-topic 4 --read FILE…`, or set WIFI_KAFKA_TOPIC"
                 )
-            if time.monotonic() > deadline:
+            if topic.error.code() not in _PASSING or time.monotonic() > deadline:
                 raise self._error("it cannot be looked at", topic.error)
             time.sleep(0.1)
+
+    def _marks(self, consumer: Consumer, partition: int) -> tuple[int, int]:
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                marks = consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=ANSWER_SECONDS)
+            except KafkaException as error:
+                if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+                continue
+            if marks is None:
+                raise self._error(f"the leader of partition {partition} does not answer", None)
+            return marks
 
     def _topic_id(self) -> str:
         plain = ("bootstrap.servers", "error_cb", "log_level")
@@ -227,7 +243,8 @@ class KafkaTopic:
         for message in got:
             error = message.error()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                raise self._error(f"partition {message.partition()}, offset {message.offset()}", error)
+                at = "" if message.offset() is None else f", offset {message.offset()}"
+                raise self._error(f"partition {message.partition()}{at}", error)
         # A lost connection heals by itself; silence for this long does not.
         if not got and time.monotonic() - heard > ANSWER_SECONDS:
             raise self._error("the broker stopped answering", self._cause())

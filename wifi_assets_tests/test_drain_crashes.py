@@ -1,0 +1,154 @@
+"""Whatever kills a run, wherever: the next one goes on, and the tables are those of a run that nothing disturbed."""
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wifi_assets.ingest import ingest, lake_of
+from wifi_assets.lake import Lake
+from wifi_assets.schemas import TABLES
+from wifi_assets_tests.services import Server
+from wifi_assets_tests.support import (
+    check_account,
+    contents,
+    differences,
+    household,
+    ingested,
+    settings_of,
+    topic_with,
+)
+
+#: Runs that get SIGKILL while they work.
+KILLS = 20
+
+
+class CrashError(BaseException):
+    """Ends a run as a crash does: nothing may catch it."""
+
+
+def test_a_run_killed_at_twenty_random_moments_leaves_what_an_undisturbed_one_does(
+    kafka: Server, tmp_path: Path
+) -> None:
+    home = household()
+    messages = list(home.messages)
+    topic = topic_with(kafka, partitions=2)
+    devices = home.devices(tmp_path)
+    settings = settings_of(topic, tmp_path / "killed", devices_path=devices, batch=60)
+    # A server that has imported everything forks each run: the kill hits work, not imports.
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["wifi_assets.ingest"])
+    seed = time.time_ns()
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+
+    def run() -> Any:
+        process = processes.Process(target=ingest, args=(settings,))
+        process.start()
+        return process
+
+    topic.publish(messages[:200])
+    whole = run()
+    began = time.monotonic()
+    whole.join()
+    duration = time.monotonic() - began
+    assert whole.exitcode == 0
+    sent, kills, moved = 200, 0, 0
+    lake = lake_of(settings)
+    while kills < KILLS:
+        topic.publish(messages[sent : sent + 200])
+        sent += len(messages[sent : sent + 200])
+        before = sum(check_account(lake))
+        process = run()
+        process.join(rng.uniform(0, duration))
+        process.kill()
+        process.join()
+        if process.exitcode == -signal.SIGKILL:
+            kills += 1
+            moved += before < sum(check_account(lake)) < sent
+    print(f"{moved} of {KILLS} runs were killed in the middle of the drain")
+    topic.publish(messages[sent:])
+    ingest(settings)
+    assert sum(check_account(lake)) == max(sent, len(messages))
+    undisturbed = ingested(settings_of(topic, tmp_path / "one", devices_path=devices))
+    assert differences(contents(lake), contents(undisturbed)) == {}
+
+
+def _crash_after(monkeypatch: pytest.MonkeyPatch, commits: int) -> None:
+    """Let a lake make so many commits, then crash."""
+    left = commits
+    write = Lake._write
+
+    def write_and_crash(self: Lake, *arguments: Any, **named: Any) -> None:
+        nonlocal left
+        write(self, *arguments, **named)
+        left -= 1
+        if left == 0:
+            raise CrashError
+
+    monkeypatch.setattr(Lake, "_write", write_and_crash)
+
+
+def test_a_crash_after_each_single_commit_leaves_what_an_undisturbed_run_does(
+    kafka: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = household()
+    topic = topic_with(kafka, home.messages[:1000], partitions=2)
+    devices = home.devices(tmp_path)
+    expected = contents(ingested(settings_of(topic, tmp_path / "one", devices_path=devices)))
+    settings = settings_of(topic, tmp_path / "crashed", devices_path=devices, batch=400)
+    crashes = 0
+    while True:
+        with monkeypatch.context() as patch:
+            _crash_after(patch, 1)
+            try:
+                ingest(settings)
+            except CrashError:
+                crashes += 1
+            else:
+                break
+    # Three batches of frames, their refusals, the devices, and at least one commit of each table that follows.
+    assert crashes >= 3 + 1 + 1 + sum(table.upstream is not None for table in TABLES.values())
+    assert sum(check_account(lake_of(settings))) == 1000
+    assert differences(contents(lake_of(settings)), expected) == {}
+
+
+def test_refusals_committed_without_their_frames_are_not_written_twice(
+    kafka: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = household()
+    topic = topic_with(kafka, home.messages[:2000])
+    settings = settings_of(topic, tmp_path / "crashed", batch=2000)
+    lake = lake_of(settings)
+    with monkeypatch.context() as patch:
+        _crash_after(patch, 1)
+        with pytest.raises(CrashError):
+            ingest(settings)
+    assert (lake.open("frames").rows().count_rows(), lake.open("quarantine").rows().count_rows()) == (0, 6)
+    # With other batches than before, some refusals are new in the middle of those that are known.
+    topic.publish(home.messages[2000:])
+    ingest(settings.model_copy(update={"batch": 700}))
+    expected = ingested(settings_of(topic, tmp_path / "one"))
+    assert differences(contents(lake), contents(expected)) == {}
+
+
+def test_a_file_written_without_its_commit_is_no_row_and_vacuum_takes_it(kafka: Server, tmp_path: Path) -> None:
+    settings = settings_of(topic_with(kafka, household().messages[:500]), tmp_path / "lake")
+    lake = ingested(settings)
+    before = contents(lake)
+    path = Path(lake.url) / "frames" / min(lake.open("frames").paths())
+    orphan = path.with_name("part-00000-left-by-a-crash.zstd.parquet")
+    orphan.write_bytes(path.read_bytes())
+    assert differences(contents(ingested(settings)), before) == {}
+    lake.vacuum("frames")
+    assert orphan.exists()  # it may be that of a run that is about to commit
+    eight_days_ago = time.time() - 8 * 86_400
+    os.utime(orphan, (eight_days_ago, eight_days_ago))
+    lake.vacuum("frames")
+    assert path.exists()
+    assert not orphan.exists()
