@@ -119,3 +119,20 @@ def test_real_messages_are_read_as_one_by_one(captures: Path, name: str) -> None
         message = messages[offset]
         wanted = read_message(message.value, frame["kafka_timestamp"], Rules())
         assert {column: frame[column] for column in wanted} == wanted, message.value
+
+
+def test_an_ssid_in_another_encoding_keeps_its_bytes(captures: Path) -> None:
+    frames, refused = parsed(decoded(captures / "bad" / "Chinese-SSID-Name.pcap"))
+    assert (len(frames), len(refused)) == (1, 0)
+    frame = frames.to_pylist()[0]
+    assert (frame["frame_subtype"], frame["ssid_bytes"].decode("gbk")) == (8, "测试")
+    assert frame["ssid"] == "\\xb2\\xe2\\xca\\xd4"
+
+
+@pytest.mark.parametrize("name", ["macos.pcapng.gz", "radiotap-heapoverflow.pcap"])
+def test_a_frame_that_is_not_80211_is_quarantined(captures: Path, name: str) -> None:
+    messages = decoded(captures / "bad" / name)
+    frames, refused = parsed(messages)
+    assert len(frames) == 0
+    assert refused["reason"].to_pylist() == ["no frame type"] * len(messages) != []
+    assert refused["value"].to_pylist() == [message.value for message in messages]
