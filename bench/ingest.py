@@ -75,10 +75,11 @@ def main(messages: int) -> None:
             text=True,
         )
     steps = [json.loads(line) for line in child.stdout.splitlines()]
-    print(f"{'table':<32}{'rows':>12}{'s':>9}{'CPU s':>9}{'messages/s':>13}")
+    print(f"{'table':<32}{'rows':>12}{'s':>9}{'CPU s':>9}{'messages/s':>13}{'peak MiB':>10}")
     for step in steps:
         speed = sent / step["wall"]
-        print(f"{step['name']:<32}{step['count']:>12,}{step['wall']:>9.2f}{step['cpu']:>9.2f}{speed:>13,.0f}")
+        spent = f"{step['wall']:>9.2f}{step['cpu']:>9.2f}{speed:>13,.0f}{step['peak']:>10,}"
+        print(f"{step['name']:<32}{step['count']:>12,}{spent}")
     wall, cpu = sum(step["wall"] for step in steps), sum(step["cpu"] for step in steps)
     print(f"{'end to end':<44}{wall:>9.2f}{cpu:>9.2f}{sent / wall:>13,.0f}")
     print(f"peak memory of the process {max(step['peak'] for step in steps):,} MiB; {load()}")
