@@ -6,11 +6,13 @@ Not here: anything that only one test needs.
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pyarrow as pa
@@ -179,3 +181,15 @@ def check_account(lake: Lake) -> list[int]:
         accounted[partition] += row["kafka_offset"] < reached[partition]
     assert accounted == reached
     return reached
+
+
+def at_once(*calls: Callable[[], Any]) -> list[Any]:
+    """Results of calls that begin together."""
+    barrier = Barrier(len(calls))
+
+    def run(call: Callable[[], Any]) -> Any:
+        barrier.wait()
+        return call()
+
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return [one.result() for one in [threads.submit(run, call) for call in calls]]

@@ -2,10 +2,8 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from pathlib import Path
-from threading import Barrier
 from typing import Any
 
 import pytest
@@ -24,6 +22,7 @@ from wifi_assets_tests.services import Server
 from wifi_assets_tests.support import (
     OLDEST,
     ask,
+    at_once,
     check_account,
     contents,
     differences,
@@ -63,18 +62,6 @@ def refused(settings: Settings, words: str) -> None:
     with pytest.raises(TopicChangedError, match=words):
         pending(lake, topic_of(settings).look(), settings.kafka_topic)
     assert (versions(lake), lake.topic()) == before
-
-
-def at_once(*calls: Callable[[], Any]) -> list[Any]:
-    """Results of calls that begin together."""
-    barrier = Barrier(len(calls))
-
-    def run(call: Callable[[], Any]) -> Any:
-        barrier.wait()
-        return call()
-
-    with ThreadPoolExecutor(len(calls)) as threads:
-        return [one.result() for one in [threads.submit(run, call) for call in calls]]
 
 
 # ---------------------------------------------------------------- one drain
