@@ -19,7 +19,10 @@ class Settings(BaseSettings):
     ``SecretStr``: their text appears in no log, no metadata and no error.
     """
 
-    model_config = SettingsConfigDict(env_prefix="WIFI_", env_file=".env", extra="ignore", frozen=True)
+    # A value that is refused may be a secret in the wrong place.
+    model_config = SettingsConfigDict(
+        env_prefix="WIFI_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     kafka_bootstrap: str = Field("127.0.0.1:9092", description="host:port of one or more brokers, comma separated")
     kafka_topic: str = Field("pcap", description="topic of decoded frames, one frame a message")
