@@ -60,7 +60,7 @@ def test_the_table_follows_the_server(ace: Any, settings: Settings, instance: dg
     assert metadata(first, "device_names")["dagster/row_count"] == len(expected)
 
     # What no row holds changes all the time, and is no news.
-    ace.user.update_many({}, {"$set": {"last_seen": 1}})
+    ace.user.update_many({}, {"$inc": {"last_seen": 60}})
     version = lake_of(settings).open("devices").version
     again = materialise(settings, "devices", instance)
     assert metadata(again, "devices")["rows written"] == 0
