@@ -17,7 +17,7 @@ from wifi_assets.lake import KAFKA, POSITION, Lake, OvertakenError, Snapshot
 from wifi_assets.schemas import TABLES
 
 #: Upstream rows of one append commit: what bounds the memory of a table that is far behind.
-WINDOW = 500_000
+WINDOW = 250_000
 #: Tries until a step gives way: each lost race means that another run has done the work.
 _TRIES = 10
 
@@ -97,13 +97,21 @@ def _append(lake: Lake, name: str, done: Done) -> bool:
     mine = _padded(own.positions(source.table.name), len(reached))
     if mine == reached:
         return False
+    # Since the version at which this table had caught up, other files are new; older ones hold nothing for it.
+    seen = own.upstream_version(source.table.name)
+    before = lake.at(source.table.name, seen) if seen is not None else None
+    beyond = source.beyond(
+        [m for m, r in zip(mine, reached, strict=True) if m < r], before.paths() if before is not None else ()
+    )
     with engine() as run:
-        beyond = source.beyond([m for m, r in zip(mine, reached, strict=True) if m < r])
-        run.view("upstream", beyond, _between(mine, reached))
-        until = _window(run, mine, reached)
+        until = reached
+        if beyond.count_rows() > WINDOW:
+            run.view("upstream", beyond, _between(mine, reached))
+            until = _window(run, mine, reached)
         run.view(source.table.name, beyond, _between(mine, until))
         rows = _compute(lake, run, name)
-    lake.append(own, rows, {source.table.name: until})
+    caught_up = {source.table.name: source.version} if until == reached else {}
+    lake.append(own, rows, {source.table.name: until}, caught_up)
     done.add(len(rows), set(rows["day"].unique().to_pylist()))
     return until != reached
 
@@ -178,7 +186,8 @@ def _replace(lake: Lake, own: Snapshot, source: Snapshot, days: set[date], done:
         lake.replace(own, rows, group, {}, versions)
         # A neighbour that had no row and has none is no news.
         done.add(len(rows), group & (own.days() | set(rows["day"].to_pylist()) | days))
-        own = lake.open(name)
+        if not last:
+            own = lake.open(name)
     if not groups:
         lake.append(own, own.table.schema.empty_table(), {}, {upstream: source.version})
 
