@@ -225,6 +225,8 @@ class Lake:
                 partition_by=["day"] if table.partitioned else None,
                 configuration=_CONFIGURATION,
                 storage_options=self._options,
+                # A retry would be version 1: the same table made again over the other one.
+                commit_properties=CommitProperties(max_commit_retries=0),
             )
         except CommitFailedError:
             # Another run made it meanwhile.
