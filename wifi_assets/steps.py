@@ -181,15 +181,30 @@ def _replace(lake: Lake, own: Snapshot, source: Snapshot, days: set[date], done:
         with engine() as run:
             run.view(upstream, source.rows(days=group))
             rows = _compute(lake, run, name)
+            news = (group & days) | _differing(run, own, rows, group - days)
         last = number == len(groups)
         versions = {upstream: source.version} if last else {} if before is None else {upstream: before}
         lake.replace(own, rows, group, {}, versions)
-        # A neighbour that had no row and has none is no news.
-        done.add(len(rows), group & (own.days() | set(rows["day"].to_pylist()) | days))
+        done.add(len(rows), news)
         if not last:
             own = lake.open(name)
     if not groups:
         lake.append(own, own.table.schema.empty_table(), {}, {upstream: source.version})
+
+
+def _differing(run: Engine, own: Snapshot, rows: pa.Table, days: set[date]) -> set[date]:
+    """Those days for which ``rows`` are others than the stored ones."""
+    if not days:
+        return set()
+    columns = ", ".join(own.table.schema.names)
+    run.view("before", own.rows(days=days))
+    listed = ", ".join(f"DATE '{day}'" for day in sorted(days))
+    run.view("after", rows, f"day IN ({listed})")
+    differing = run.query(
+        f"(SELECT {columns} FROM before EXCEPT SELECT {columns} FROM after) "  # noqa: S608
+        f"UNION ALL (SELECT {columns} FROM after EXCEPT SELECT {columns} FROM before)"
+    )
+    return set(differing["day"].to_pylist())
 
 
 def _linked(fragments: Snapshot, days: set[date]) -> list[set[date]]:
@@ -253,8 +268,9 @@ def _merge_all(lake: Lake, name: str, done: Done) -> None:
     with engine() as run:
         run.view(source.table.name, source.rows())
         rows = _compute(lake, run, name)
+    days = lake.changed_days(source, own.upstream_version(source.table.name))
     lake.replace(own, rows, None, {}, {source.table.name: source.version})
-    done.add(len(rows), source.days())
+    done.add(len(rows), days)
 
 
 # ---------------------------------------------------------------- what they share
