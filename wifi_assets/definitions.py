@@ -39,9 +39,9 @@ def build_defs(settings: Settings) -> dg.Definitions:
         ],
         asset_checks=checks.build(lake, kafka, settings, targets),
         jobs=[
-            lake_job(days),
+            lake_job(),
             devices_job(),
-            relabel_job(days),
+            relabel_job(),
             *sink_jobs(list(targets)),
             maintenance_job(lake, settings.keep_days),
             all_checks,

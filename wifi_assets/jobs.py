@@ -14,7 +14,7 @@ from wifi_assets.lake import Lake
 from wifi_assets.schemas import TABLES
 
 
-def lake_job(days: dg.PartitionsDefinition) -> UnresolvedAssetJobDefinition:
+def lake_job() -> UnresolvedAssetJobDefinition:
     """All lake tables in one process: a process for each step would cost more than the steps (*measured*)."""
     return dg.define_asset_job(
         "lake",
@@ -37,7 +37,7 @@ def devices_job() -> UnresolvedAssetJobDefinition:
     )
 
 
-def relabel_job(days: dg.PartitionsDefinition) -> UnresolvedAssetJobDefinition:
+def relabel_job() -> UnresolvedAssetJobDefinition:
     """The devices, then the run's days of all that carries their names."""
     named = ["probes_enriched"]
     for name, table in TABLES.items():

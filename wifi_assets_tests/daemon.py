@@ -4,7 +4,9 @@ Not here: anything that only one test needs.
 """
 
 import dagster as dg
+from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.definitions.sensor_definition import SensorExecutionData
+from dagster._core.execution.api import execute_run_iterator
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
 from wifi_assets.definitions import build_defs
@@ -76,6 +78,14 @@ class Daemon:
             remote_job_origin=RemoteJobOrigin(repository, job.name),
             asset_selection=frozenset(request.asset_selection) if request.asset_selection else None,
         )
+
+    def execute(self, run: dg.DagsterRun) -> None:
+        """A queued run, executed to its end."""
+        job = self.defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection=run.asset_selection)
+        starting = dg.DagsterEvent(dg.DagsterEventType.RUN_STARTING.value, run.job_name)
+        self.instance.report_dagster_event(starting, run.run_id)
+        for _ in execute_run_iterator(InMemoryJob(job), self.instance.get_run_by_id(run.run_id), self.instance):
+            pass
 
     def _job(self, request: dg.RunRequest) -> dg.JobDefinition:
         if request.job_name:

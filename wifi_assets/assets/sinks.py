@@ -80,11 +80,11 @@ def follows_the_lake() -> dg.AutomationCondition:
     was written upstream while the asset ran is asked for again, since the asset may have looked before.
     """
     failed = dg.AutomationCondition.execution_failed()
-    news = (dg.AutomationCondition.missing() | dg.AutomationCondition.any_deps_updated()).since(
-        dg.AutomationCondition.newly_requested()
-    )
+    news = dg.AutomationCondition.missing().newly_true() | dg.AutomationCondition.any_deps_updated()
+    # What is news in the tick after a request was written after that request, and is asked for again.
+    waiting = news.since(dg.AutomationCondition.newly_requested() & ~news)
     again = failed & dg.AutomationCondition.cron_tick_passed(RETRY_CRON)
-    return (((news & ~failed) | again) & ~dg.AutomationCondition.in_progress()).with_label("follows the lake")
+    return (((waiting & ~failed) | again) & ~dg.AutomationCondition.in_progress()).with_label("follows the lake")
 
 
 def build(lake: Lake, settings: Settings) -> list[dg.AssetsDefinition]:
