@@ -21,7 +21,13 @@ class Settings(BaseSettings):
 
     # A value that is refused may be a secret in the wrong place.
     model_config = SettingsConfigDict(
-        env_prefix="WIFI_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+        env_prefix="WIFI_",
+        env_file=".env",
+        # Compose passes on a variable that its user left empty.
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     kafka_bootstrap: str = Field("127.0.0.1:9092", description="host:port of one or more brokers, comma separated")

@@ -223,3 +223,8 @@ def test_a_url_that_is_none_breaks_neither_the_definitions_nor_a_tick(
 def test_without_a_webhook_there_is_no_alarm(topic: Topic, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     daemon = Daemon(settings_of(topic, tmp_path / "lake"), instance)
     assert [sensor.name for sensor in daemon.defs.sensors or []] == ["kafka_lag_sensor"]
+
+
+def test_a_webhook_left_empty_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WIFI_WEBHOOK_URL", "")
+    assert Settings(_env_file=None).webhook_url is None
