@@ -135,7 +135,11 @@ def sql(statement: str, as_json: bool) -> None:
 def _json(value: object) -> object:
     if isinstance(value, bytes):
         return ssid_text(value)
-    return value if value is None or isinstance(value, bool | int | float | str | list | dict) else str(value)
+    if isinstance(value, dict):
+        return {str(name): _json(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(one) for one in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
 def _shown(value: object) -> str:

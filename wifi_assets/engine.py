@@ -40,8 +40,16 @@ class Engine:
         self._connection.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS SELECT * FROM "all_{name}" WHERE {where}')  # noqa: S608
 
     def query(self, text: str) -> pa.Table:
-        """The result of a statement."""
-        return self._connection.sql(text).to_arrow_table()
+        """The result of a statement.
+
+        Raises:
+            duckdb.Error: The statement is wrong, or has no result.
+        """
+        relation = self._connection.sql(text)
+        # Typed as never None, which it is where there is no statement in the text.
+        if relation is None:
+            raise duckdb.ProgrammingError("the statement has no result: ask by SELECT")
+        return relation.to_arrow_table()
 
     def stream(self, text: str, rows: int = 50_000) -> pa.RecordBatchReader:
         """The result of a statement in batches, for results that do not fit in memory."""
