@@ -21,6 +21,7 @@ from wifi_assets.lake import Lake
 from wifi_assets.schemas import TABLES
 from wifi_assets.settings import Settings
 from wifi_assets_tests.checks.conftest import Checks, numbers
+from wifi_assets_tests.resources.neo4j_support import PASSWORD
 from wifi_assets_tests.services import Server
 from wifi_assets_tests.support import ask, household, ingested
 
@@ -167,7 +168,8 @@ def test_other_targets_count_what_is_ours(
 ) -> None:
     server: Server = request.getfixturevalue(target)
     scheme = {"elasticsearch": "http", "neo4j": "bolt"}[target]
-    on = settings.model_copy(update={f"{target}_url": SecretStr(f"{scheme}://127.0.0.1:{server.port}")})
+    place = {f"{target}_url": SecretStr(f"{scheme}://127.0.0.1:{server.port}"), "neo4j_password": SecretStr(PASSWORD)}
+    on = settings.model_copy(update=place)
     sink = targets(on)[target]()
     for asset, table in SINKS[target].items():
         sync(lake, table, sink)
