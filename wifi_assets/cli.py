@@ -29,7 +29,7 @@ from wifi_assets.engine import engine
 from wifi_assets.frames.ssid import ssid_text
 from wifi_assets.ingest import ingest as run_ingest
 from wifi_assets.ingest import lake_of
-from wifi_assets.lake import LakeError
+from wifi_assets.lake import LakeError, OvertakenError
 from wifi_assets.resources.devices import DeviceSourceError
 from wifi_assets.resources.kafka import KafkaUnavailable
 from wifi_assets.schemas import TABLES
@@ -74,7 +74,7 @@ def ingest(accept_loss: bool, as_json: bool) -> None:
                 accept_loss=accept_loss,
                 progress=lambda table, done, total: bar.update(task, description=table, completed=done, total=total),
             )
-    except (KafkaUnavailable, LakeError, DeviceSourceError) as error:
+    except (KafkaUnavailable, LakeError, OvertakenError, DeviceSourceError) as error:
         raise click.ClickException(str(error)) from error
     seconds = time.monotonic() - began
     messages = drained.rows + drained.quarantined

@@ -148,7 +148,7 @@ def test_json_gives_each_ssid_back(hostile: dict[str, str]) -> None:
         ("SELEKT 1", "syntax error"),
         ("SELECT no_such_column FROM frames", "no_such_column"),
         ("", "has no result"),
-        ("-- nothing", "has no result"),
+        (";", "has no result"),
     ],
 )
 def test_a_statement_that_is_wrong_is_told_with_the_tables_there_are(
