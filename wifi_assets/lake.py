@@ -45,6 +45,8 @@ KAFKA = "kafka"
 
 _ZSTD = WriterProperties(compression="ZSTD", compression_level=1)
 _TOPIC = "wifi_assets.topic"
+#: Application transaction that holds the first day (proleptic ordinal) which retention has left.
+_KEPT_FROM = "retention"
 _CONFIGURATION = {
     # A checkpoint costs some ms; without one a reader replays every commit since the last.
     "delta.checkpointInterval": "20",
@@ -112,6 +114,11 @@ class Snapshot:
     def upstream_version(self, upstream: str) -> int | None:
         """Delta version of ``upstream`` that the table was computed from."""
         return self.delta.transaction_version(upstream)
+
+    def kept_from(self) -> date:
+        """The first day that retention has left; what was computed from earlier days stays as it is."""
+        ordinal = self.delta.transaction_version(_KEPT_FROM)
+        return date.min if ordinal is None else date.fromordinal(ordinal)
 
     def files(self) -> pa.Table:
         """One row a file: path, partition.day and the statistics of Delta's log."""
@@ -396,7 +403,10 @@ class Lake:
         gone = {day for day in snapshot.days() if day < first}
         if gone:
             with overtaken(name):
-                snapshot.delta.delete(f"day < '{first}'")
+                snapshot.delta.delete(
+                    f"day < '{first}'",
+                    commit_properties=CommitProperties(app_transactions=[Transaction(_KEPT_FROM, first.toordinal())]),
+                )
         return gone
 
 

@@ -44,13 +44,15 @@ class Settings(BaseSettings):
         default_factory=dict, repr=False, description="object-store options as JSON (keys, region, endpoint)"
     )
     first_day: date = Field(date(2000, 1, 1), description="first day partition (UTC); older frames are quarantined")
-    batch: int = Field(200_000, ge=1, description="messages of one drain commit")
+    batch: int = Field(100_000, ge=1, description="messages of one drain commit")
     ssid_encoding: Annotated[str, Field(pattern="^(auto|hex|text)$")] = Field(
         "auto",
         description="how wlan_ssid is written: hex (tshark 3 and later), text (tshark 2), auto tells by the subtype",
     )
 
-    keep_days: int | None = Field(None, ge=1, description="days of frames and their splits to keep; None: all")
+    keep_days: int | None = Field(
+        None, ge=1, description="days of frames, splits and enriched probes to keep; None: all"
+    )
 
     devices_path: Path | None = Field(
         None, description="folder or file with ace.device and ace.user as mongoexport or mongodump wrote them"

@@ -175,6 +175,7 @@ def _replace_days(lake: Lake, name: str, days: set[date], done: Done) -> None:
 def _replace(lake: Lake, own: Snapshot, source: Snapshot, days: set[date], done: Done) -> None:
     """Replace days one by one, so that one day's rows bound the memory; the last commit moves the progress."""
     name, upstream = own.table.name, source.table.name
+    days = {day for day in days if day >= source.kept_from()}
     before = own.upstream_version(upstream)
     groups = _linked(source, days) if name == "oui_fingerprint_sessions" else [{day} for day in sorted(days)]
     for number, group in enumerate(groups, 1):

@@ -236,3 +236,26 @@ def test_days_that_were_deleted_do_not_come_back_with_the_next_rows(tmp_path: Pa
     assert done.days == {DAYS[1], DAYS[2]}
     assert lake.open("probes").days() == {DAYS[1], DAYS[2]}
     assert {row["day"] for row in kept} == set(DAYS)
+
+
+def test_what_was_counted_of_days_that_retention_took_stays(tmp_path: Path) -> None:
+    frames = some_frames(300)
+    lake = lake_with(tmp_path, frames[:200])
+    catch_up_all(lake)
+    counted = [name for name in FOLLOWERS if TABLES[name].kind != "append"]
+    of_first_day = f"WHERE day = DATE '{DAYS[0]}' ORDER BY ALL"
+    by_day = [name for name in counted if TABLES[name].partitioned]
+    before = {name: ask(lake, f"SELECT * FROM {name} {of_first_day}") for name in by_day}
+    totals = ask(lake, "SELECT sum(probes) AS n FROM probe_stats_by_source_device")[0]["n"]
+    for name, table in TABLES.items():
+        if table.kind == "append" and table.partitioned:
+            lake.delete_before(name, DAYS[1])
+    new = [frame for frame in frames[200:] if frame["day"] != DAYS[0]]
+    append(lake, new)
+    catch_up_all(lake)
+    for name in counted:
+        rebuild(lake, name, set(DAYS))
+    assert {name: ask(lake, f"SELECT * FROM {name} {of_first_day}") for name in by_day} == before
+    assert before["packet_stats"]
+    new_probes = sum(frame["frame_subtype"] == 4 and frame["source_address"] is not None for frame in new)
+    assert ask(lake, "SELECT sum(probes) AS n FROM probe_stats_by_source_device")[0]["n"] == totals + new_probes
