@@ -23,7 +23,7 @@ demo: setup ## Three simulated days through Kafka, Dagster and into every table,
 	$(BIN)/wifi-assets demo --folder $(DEMO)
 
 dev: setup ## The Dagster UI on the demo's lake (or on WIFI_… settings of .env) at http://127.0.0.1:3000
-	mkdir -p $(DEMO)/dagster && test -e $(DEMO)/dagster/dagster.yaml || printf 'telemetry:\n  enabled: false\nnux:\n  enabled: false\n' > $(DEMO)/dagster/dagster.yaml
+	mkdir -p $(DEMO)/dagster && cp deploy/dagster.local.yaml $(DEMO)/dagster/dagster.yaml
 	DAGSTER_HOME=$${DAGSTER_HOME:-$(DEMO)/dagster} WIFI_LAKE=$${WIFI_LAKE:-$(DEMO)/lake} \
 	WIFI_DEVICES_PATH=$${WIFI_DEVICES_PATH:-$(DEMO)/devices} WIFI_SQL_URL=$${WIFI_SQL_URL:-sqlite:///$(DEMO)/wifi.db} \
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000

@@ -76,6 +76,8 @@ def ingest(accept_loss: bool, as_json: bool) -> None:
             )
     except (KafkaUnavailable, LakeError, OvertakenError, DeviceSourceError) as error:
         raise click.ClickException(str(error)) from error
+    if drained.group_problem:
+        click.echo(drained.group_problem, err=True)
     seconds = time.monotonic() - began
     messages = drained.rows + drained.quarantined
     if as_json:

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from wifi_assets.frames.message import Rules
 from wifi_assets.frames.parse import MESSAGES, parse
 from wifi_assets.lake import GENERATION, KAFKA, Lake, LakeError, OvertakenError, Snapshot, Topic
-from wifi_assets.resources.kafka import Batch, KafkaTopic, TopicState
+from wifi_assets.resources.kafka import Batch, KafkaTopic, KafkaUnavailable, TopicState
 from wifi_assets.steps import repeat_when_overtaken
 
 
@@ -43,6 +43,7 @@ class Drained:
         end: Offsets reached, by partition.
         lag: Messages that came meanwhile and are left.
         commits: Commits of frames.
+        group_problem: Why Kafka's consumer group, which only shows lag, was not told; "" if it was.
     """
 
     rows: int = 0
@@ -53,6 +54,7 @@ class Drained:
     end: list[int] = field(default_factory=list)
     lag: int = 0
     commits: int = 0
+    group_problem: str = ""
 
 
 def drain(
@@ -81,6 +83,11 @@ def drain(
     drained = Drained()
     repeat_when_overtaken(lambda: _drain_once(lake, kafka, rules, batch, accept_loss, progress, drained))
     if drained.commits:
+        try:
+            kafka.commit(drained.end)
+        except KafkaUnavailable as error:
+            # All is in the lake: a metric that is missing is told, and fails nothing.
+            drained.group_problem = str(error)
         lake.compact("frames")
         lake.compact("quarantine")
     return drained

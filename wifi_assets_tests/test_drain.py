@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from wifi_assets.demo.messages import Message
@@ -308,3 +308,13 @@ def test_a_topic_that_ends_before_the_lake_is_refused_in_any_case(kafka: Server,
     refused(settings, words)
     with pytest.raises(TopicChangedError, match=words):
         drained(settings, accept_loss=True)
+
+
+def test_the_group_is_told_afterwards_for_those_who_watch_lag(kafka: Server, tmp_path: Path) -> None:
+    settings = settings_of(topic_with(kafka, MESSAGES[:500], 2), tmp_path, kafka_group=f"watched-{tmp_path.name}")
+    done = drained(settings)
+    assert done.group_problem == ""
+    watcher = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": settings.kafka_group})
+    told = watcher.committed([TopicPartition(settings.kafka_topic, partition) for partition in range(2)], timeout=10)
+    watcher.close()
+    assert [one.offset for one in told] == done.end

@@ -76,6 +76,8 @@ def build(
                 progress=lambda done, total: context.log.info(f"{done:,} of {total:,} offsets"),
             )
             touched = drained.days | (reparse(lake, kafka, rules, asked) if config.reparse else set())
+        if drained.group_problem:
+            context.log.warning(drained.group_problem)
         seconds = time.monotonic() - began
         _report_late(context, touched - asked)
         yield dg.MaterializeResult("frames", metadata=_metadata(drained, touched, seconds, stored_rows(lake, "frames")))
