@@ -10,8 +10,9 @@ from contextlib import contextmanager
 import pyarrow as pa
 
 from wifi_assets.engine import engine
-from wifi_assets.lake import Lake, Snapshot
+from wifi_assets.lake import Lake
 from wifi_assets.resources.change import Change, Progress
+from wifi_assets.snapshot import Snapshot
 
 #: Rows of one batch that a sink is given.
 _ROWS = 20_000

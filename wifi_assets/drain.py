@@ -21,8 +21,9 @@ import pyarrow.compute as pc
 
 from wifi_assets.frames.message import Rules
 from wifi_assets.frames.parse import MESSAGES, parse
-from wifi_assets.lake import GENERATION, KAFKA, Lake, LakeError, OvertakenError, Snapshot, Topic
+from wifi_assets.lake import Lake, LakeError, OvertakenError, Topic
 from wifi_assets.resources.kafka import Batch, KafkaTopic, KafkaUnavailable, TopicState
+from wifi_assets.snapshot import GENERATION, KAFKA, Snapshot
 from wifi_assets.steps import repeat_when_overtaken
 
 

@@ -11,8 +11,9 @@ import pyarrow as pa
 from wifi_assets.engine import engine
 from wifi_assets.frames.message import Rules
 from wifi_assets.frames.parse import MESSAGES, parse
-from wifi_assets.lake import KAFKA, Lake, LakeError
+from wifi_assets.lake import Lake, LakeError
 from wifi_assets.resources.kafka import KafkaTopic
+from wifi_assets.snapshot import KAFKA
 from wifi_assets.steps import repeat_when_overtaken
 
 _KEY = "topic_generation, kafka_partition, kafka_offset"

@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from wifi_assets.engine import Engine, engine, statement
 from wifi_assets.frames.address import vendor_of_oui
-from wifi_assets.lake import KAFKA, POSITION, Lake, OvertakenError, Snapshot
+from wifi_assets.lake import Lake, OvertakenError
 from wifi_assets.schemas import TABLES
+from wifi_assets.snapshot import KAFKA, POSITION, Snapshot
 
 #: Upstream rows of one append commit: what bounds the memory of a table that is far behind.
 WINDOW = 250_000

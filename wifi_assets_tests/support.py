@@ -24,9 +24,10 @@ from wifi_assets.demo.publish import Topic
 from wifi_assets.demo.truth import Truth
 from wifi_assets.engine import engine
 from wifi_assets.ingest import ingest, lake_of
-from wifi_assets.lake import GENERATION, KAFKA, Lake
+from wifi_assets.lake import Lake
 from wifi_assets.schemas import TABLES
 from wifi_assets.settings import Settings
+from wifi_assets.snapshot import GENERATION, KAFKA
 from wifi_assets_tests.services import Server
 
 #: Hours since 1970 at which ``FIRST_DAY`` begins.

@@ -14,10 +14,11 @@ from wifi_assets.demo.messages import Message
 from wifi_assets.demo.publish import Topic
 from wifi_assets.drain import Drained, TopicChangedError, drain, pending
 from wifi_assets.ingest import ingest, lake_of, rules_of, topic_of
-from wifi_assets.lake import KAFKA, Lake
+from wifi_assets.lake import Lake
 from wifi_assets.lake import Topic as LakeTopic
 from wifi_assets.schemas import TABLES
 from wifi_assets.settings import Settings
+from wifi_assets.snapshot import KAFKA
 from wifi_assets_tests.services import Server
 from wifi_assets_tests.support import (
     OLDEST,

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wifi_assets import schemas
-from wifi_assets.lake import GENERATION, KAFKA, Lake, LakeError, OvertakenError, Topic
+from wifi_assets.lake import Lake, LakeError, OvertakenError, Topic
+from wifi_assets.snapshot import GENERATION, KAFKA
 from wifi_assets_tests.support import at_once, rows_of
 
 DAY = date(2026, 3, 1)

@@ -21,7 +21,8 @@ from wifi_assets.capture.tshark import CaptureError, Message, find_tshark, messa
 from wifi_assets.engine import engine
 from wifi_assets.frames.message import Rules, read_message
 from wifi_assets.frames.parse import messages_table, parse
-from wifi_assets.lake import KAFKA, Lake, Topic
+from wifi_assets.lake import Lake, Topic
+from wifi_assets.snapshot import KAFKA
 from wifi_assets.steps import catch_up
 from wifi_assets_tests.conftest import CAPTURES
 

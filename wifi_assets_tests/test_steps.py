@@ -10,8 +10,9 @@ import pyarrow as pa
 import pytest
 
 from wifi_assets import steps
-from wifi_assets.lake import KAFKA, Lake
+from wifi_assets.lake import Lake
 from wifi_assets.schemas import TABLES
+from wifi_assets.snapshot import KAFKA
 from wifi_assets.steps import catch_up, rebuild
 from wifi_assets_tests.support import ask, contents, differences, rows_of
 

@@ -14,8 +14,9 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from wifi_assets.assets.metadata import said_plainly
 from wifi_assets.drain import TopicChangedError, pending
 from wifi_assets.engine import engine
-from wifi_assets.lake import GENERATION, KAFKA, POSITION, Lake, Snapshot
+from wifi_assets.lake import Lake
 from wifi_assets.resources.kafka import KafkaTopic
+from wifi_assets.snapshot import GENERATION, KAFKA, POSITION, Snapshot
 
 KEY = dg.AssetCheckKey(dg.AssetKey("frames"), "account")
 #: In the metadata: up to where the account has been found right.

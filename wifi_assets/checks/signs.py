@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 
 from wifi_assets.assets.metadata import said_plainly
 from wifi_assets.engine import Engine, engine
-from wifi_assets.lake import KAFKA, Lake, Snapshot
+from wifi_assets.lake import Lake
 from wifi_assets.schemas import TABLES
+from wifi_assets.snapshot import KAFKA, Snapshot
 
 #: The newest messages that are looked at: those of one day, by Kafka's clock.
 WINDOW = timedelta(days=1)

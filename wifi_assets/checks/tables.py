@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from wifi_assets.assets.metadata import days_metadata, said_plainly
 from wifi_assets.engine import engine
-from wifi_assets.lake import POSITION, Lake, LakeError, Snapshot
+from wifi_assets.lake import Lake, LakeError
 from wifi_assets.schemas import TABLES
+from wifi_assets.snapshot import POSITION, Snapshot
 
 SUMS = dg.AssetCheckKey(dg.AssetKey("packet_stats"), "sums_equal_frames")
 #: Split -> the frames' subtype that it holds.

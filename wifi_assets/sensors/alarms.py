@@ -15,9 +15,10 @@ import msgspec
 from pydantic import SecretStr
 
 from wifi_assets.drain import TopicChangedError, pending
-from wifi_assets.lake import KAFKA, Lake
+from wifi_assets.lake import Lake
 from wifi_assets.resources.kafka import KafkaTopic, KafkaUnavailable
 from wifi_assets.resources.webhook import WebhookError, post
+from wifi_assets.snapshot import KAFKA
 
 #: Seconds between two looks.
 INTERVAL = 30

@@ -10,8 +10,8 @@ import pytest
 
 from wifi_assets.demo.publish import Topic
 from wifi_assets.ingest import lake_of
-from wifi_assets.lake import KAFKA
 from wifi_assets.settings import Settings
+from wifi_assets.snapshot import KAFKA
 from wifi_assets_tests.daemon import Daemon
 from wifi_assets_tests.receiver import Receiver
 from wifi_assets_tests.services import free_port

@@ -1,0 +1,137 @@
+"""One version of one lake table: its rows, and how far it has come in its upstream.
+
+Here belongs all that is read from a version. Not here: how versions come about (``lake.py``).
+
+Progress. A table keeps, as Delta application transactions, one number for each Kafka partition
+(``<upstream>/<partition>``: the position up to which it holds its upstream, ``kafka`` for the topic) and,
+where days are recomputed, the upstream's Delta version (``<upstream>``). A position is a Kafka offset; after
+the topic was deleted and made again it is that offset plus ``GENERATION``, so that positions only ever grow.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import date
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.fs as pafs
+from deltalake import DeltaTable
+from deltalake.fs import DeltaStorageHandler
+
+from wifi_assets.schemas import Table
+
+#: Positions of one generation of the topic. Offsets stay far below: 2**44 messages are 600 years of 1,000 a second.
+GENERATION = 1 << 44
+#: SQL of a row's position.
+POSITION = f"(CAST(topic_generation AS BIGINT) * {GENERATION} + kafka_offset)"
+
+#: Upstream of the tables at the edge, whatever the topic's name: positions grow from one topic to the next.
+KAFKA = "kafka"
+#: Application transaction that holds the first day (proleptic ordinal) which retention has left.
+KEPT_FROM = "retention"
+
+
+class Snapshot:
+    """One version of one table. Reads what the files of that version hold.
+
+    Attributes:
+        table: Its schema entry.
+        delta: The Delta table at that version.
+    """
+
+    def __init__(self, table: Table, delta: DeltaTable) -> None:
+        self.table = table
+        self.delta = delta
+
+    @property
+    def version(self) -> int:
+        """Delta version."""
+        return self.delta.version()
+
+    @property
+    def table_id(self) -> str:
+        """Another id is another table under the same name."""
+        return str(self.delta.metadata().id)
+
+    def positions(self, upstream: str) -> list[int]:
+        """Position reached in ``upstream``, by Kafka partition."""
+        found: list[int] = []
+        while (position := self.delta.transaction_version(f"{upstream}/{len(found)}")) is not None:
+            found.append(position)
+        return found
+
+    def upstream_version(self, upstream: str) -> int | None:
+        """Delta version of ``upstream`` that the table was computed from."""
+        return self.delta.transaction_version(upstream)
+
+    def kept_from(self) -> date:
+        """The first day that retention has left; what was computed from earlier days stays as it is."""
+        ordinal = self.delta.transaction_version(KEPT_FROM)
+        return date.min if ordinal is None else date.fromordinal(ordinal)
+
+    def files(self) -> pa.Table:
+        """One row a file: path, partition.day and the statistics of Delta's log."""
+        return pa.table(self.delta.get_add_actions(flatten=True))
+
+    def days(self) -> set[date]:
+        """Days that hold rows."""
+        return set(self.files()["partition.day"].to_pylist()) if self.table.partitioned else set()
+
+    def paths(self) -> set[str]:
+        """The version's data files."""
+        return set(self.files()["path"].to_pylist())
+
+    def readable(self, paths: set[str]) -> bool:
+        """Whether these files are still there: a vacuum removes what no new version needs."""
+        files = self._filesystem().get_file_info([unquote(path) for path in paths])
+        return all(file.type == pafs.FileType.File for file in files)
+
+    def rows(self, days: Iterable[date] | None = None, paths: set[str] | None = None) -> ds.Dataset:
+        """The rows of some days, or of some files; of all without either."""
+        files = self.files()
+        if days is not None:
+            files = files.filter(pc.is_in(files["partition.day"], pa.array(sorted(days), pa.date32())))
+        if paths is not None:
+            files = files.filter(pc.is_in(files["path"], pa.array(sorted(paths), pa.string())))
+        return self._dataset(files["path"].to_pylist())
+
+    def beyond(self, positions: Sequence[int], known: Collection[str] = ()) -> ds.Dataset:
+        """The files that may hold rows at or beyond these positions; some of their rows may be before.
+
+        Args:
+            positions: By Kafka partition.
+            known: Files that hold none. Statistics alone say little: a file's highest offset is that of the
+                busiest partition, so that the position of a quiet one would let whole days be read again.
+        """
+        files = self.files()
+        if not len(files):
+            return self._dataset([])
+        lowest = min(positions, default=0)
+        newest = pc.add(
+            pc.multiply(pc.cast(files["max.topic_generation"], pa.int64()), GENERATION),
+            files["max.kafka_offset"],
+        )
+        # A file without statistics is read.
+        paths = files.filter(pc.fill_null(pc.greater_equal(newest, lowest), True))["path"].to_pylist()
+        return self._dataset([path for path in paths if path not in known])
+
+    def _filesystem(self) -> pafs.FileSystem:
+        root = self.delta.table_uri
+        if root.startswith("file://") or "://" not in root:
+            return pafs.SubTreeFileSystem(unquote(root.removeprefix("file://")), pafs.LocalFileSystem())
+        return pafs.PyFileSystem(DeltaStorageHandler.from_table(self.delta._table))
+
+    def _dataset(self, paths: list[str]) -> ds.Dataset:
+        partitioning = (
+            ds.partitioning(pa.schema([("day", pa.date32())]), flavor="hive") if self.table.partitioned else None
+        )
+        if not paths:
+            return ds.dataset(self.table.schema.empty_table())
+        return ds.dataset(
+            [unquote(path) for path in paths],
+            schema=self.table.schema,
+            format="parquet",
+            filesystem=self._filesystem(),
+            partitioning=partitioning,
+        )
