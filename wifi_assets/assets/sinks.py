@@ -5,10 +5,12 @@ Here belongs which lake table goes where. Not here: how a target takes it (``res
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Protocol
 
 import dagster as dg
+import pyarrow as pa
 
 from wifi_assets.assets.metadata import said_plainly
 from wifi_assets.changes import change_since
@@ -19,6 +21,8 @@ from wifi_assets.resources.neo4j import Neo4jGraph
 from wifi_assets.resources.sql_target import SqlTarget
 from wifi_assets.settings import Settings
 
+#: Rows between two words of progress in a run's log.
+_TOLD_EVERY = 100_000
 #: target -> asset name -> lake table.
 SINKS = {
     "postgres": {
@@ -65,10 +69,32 @@ def targets(settings: Settings) -> dict[str, Callable[[], Sink]]:
     return made
 
 
-def sync(lake: Lake, table: str, sink: Sink) -> Written:
-    """Bring a target's copy of a table to the lake's present."""
+def sync(lake: Lake, table: str, sink: Sink, progress: Callable[[int], None] = lambda rows: None) -> Written:
+    """Bring a target's copy of a table to the lake's present.
+
+    Args:
+        lake: Where from.
+        table: Which table.
+        sink: Where to.
+        progress: Told now and then how many rows the sink has taken from the lake.
+    """
     with change_since(lake, table, sink.progress(table)) as change:
-        return Written() if change is None else sink.apply(change)
+        if change is None:
+            return Written()
+        return sink.apply(replace(change, upserts=_watched(change.upserts, progress)))
+
+
+def _watched(rows: pa.RecordBatchReader, progress: Callable[[int], None]) -> pa.RecordBatchReader:
+    def batches() -> Iterator[pa.RecordBatch]:
+        taken, told = 0, 0
+        for batch in rows:
+            yield batch
+            taken += len(batch)
+            if taken - told >= _TOLD_EVERY:
+                told = taken
+                progress(taken)
+
+    return pa.RecordBatchReader.from_batches(rows.schema, batches())
 
 
 def follows_the_lake() -> dg.AutomationCondition:
@@ -107,10 +133,10 @@ def _asset(name: str, table: str, target: str, lake: Lake, connect: Callable[[],
         pool=name,
         automation_condition=follows_the_lake(),
     )
-    def write() -> dg.MaterializeResult:
+    def write(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         began = time.monotonic()
         with said_plainly():
-            written = sync(lake, table, connect())
+            written = sync(lake, table, connect(), lambda rows: context.log.info(f"{rows:,} rows of {table} taken"))
         seconds = time.monotonic() - began
         return dg.MaterializeResult(
             metadata={
