@@ -89,8 +89,8 @@ def drain(
         except KafkaUnavailable as error:
             # All is in the lake: a metric that is missing is told, and fails nothing.
             drained.group_problem = str(error)
-        lake.compact("frames")
-        lake.compact("quarantine")
+        repeat_when_overtaken(lambda: lake.compact("frames"))
+        repeat_when_overtaken(lambda: lake.compact("quarantine"))
     return drained
 
 

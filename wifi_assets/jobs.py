@@ -4,6 +4,7 @@ Here belongs what is run together. Not here: when (``sensors.py``).
 """
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -12,6 +13,7 @@ from wifi_assets.assets.sinks import SINKS
 from wifi_assets.checks import EVERY_RUN
 from wifi_assets.lake import Lake
 from wifi_assets.schemas import TABLES
+from wifi_assets.steps import repeat_when_overtaken
 
 
 def lake_job() -> UnresolvedAssetJobDefinition:
@@ -93,9 +95,11 @@ def maintenance_job(lake: Lake, keep_days: int | None) -> dg.JobDefinition:
             if not lake.exists(name):
                 continue
             if keep_days is not None and TABLES[name].kind == "append" and TABLES[name].partitioned:
-                gone = lake.delete_before(name, datetime.now(UTC).date() - timedelta(days=keep_days))
+                first = datetime.now(UTC).date() - timedelta(days=keep_days)
+                gone = repeat_when_overtaken(partial(lake.delete_before, name, first))
                 context.log.info(f"{name}: {len(gone)} days dropped")
-            merged, removed = lake.compact(name, at_least=2), lake.vacuum(name)
+            merged = repeat_when_overtaken(partial(lake.compact, name, at_least=2))
+            removed = lake.vacuum(name)
             context.log.info(f"{name}: {merged} files merged, {removed} files removed")
 
     @dg.job(name="maintenance", executor_def=dg.in_process_executor, description="Compact and vacuum the lake.")

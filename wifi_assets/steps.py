@@ -66,7 +66,7 @@ def catch_up(lake: Lake, name: str) -> Done:
     else:
         step = _recompute if TABLES[name].kind == "recompute" else _merge
         repeat_when_overtaken(lambda: step(lake, name, done))
-    lake.compact(name)
+    repeat_when_overtaken(lambda: lake.compact(name))
     return done
 
 
