@@ -1,0 +1,159 @@
+"""The whole platform on this machine: five servers, Dagster on Postgres, its code server and daemon.
+
+Here belongs what the measurements over hours share: how the parts are started, joined and looked at. Not here:
+what is measured (``live.py``, ``soak.py``).
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import yaml
+from bson import json_util
+from dagster import DagsterInstance
+from pymongo import MongoClient
+
+from wifi_assets.demo.household import write_documents
+from wifi_assets.settings import Settings
+from wifi_assets_tests.services import Server, free_port
+from wifi_assets_tests.services.__main__ import SETTINGS, make_topic, servers
+
+_BIN = Path(sys.executable).parent
+_DEPLOY = Path(__file__).parents[1] / "deploy"
+_START_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What runs.
+
+    Attributes:
+        settings: Those of all parts.
+        instance: Dagster's, on Postgres.
+        processes: Name -> process id.
+        lake: Folder of the tables.
+        database: URL of Dagster's database, as psycopg takes it.
+    """
+
+    settings: Settings
+    instance: DagsterInstance
+    processes: dict[str, int]
+    lake: Path
+    database: str
+
+    def resident(self) -> dict[str, int]:
+        """MiB of memory that each process holds now."""
+        return {name: _status(pid, "VmRSS") for name, pid in self.processes.items()}
+
+    def lake_files(self) -> tuple[int, int]:
+        """Files of the lake, and octets of its logs."""
+        files = [one for one in self.lake.rglob("*") if one.is_file()]
+        return len(files), sum(one.stat().st_size for one in files if "_delta_log" in one.parts)
+
+    def event_log(self) -> tuple[int, int]:
+        """Rows and octets of Dagster's events."""
+        with psycopg.connect(self.database) as connection:
+            ((rows, octets),) = connection.execute(
+                "SELECT (SELECT count(*) FROM event_logs), pg_total_relation_size('event_logs')"
+            ).fetchall()
+        return rows, octets
+
+
+@contextmanager
+def platform(folder: Path, wifi: Mapping[str, str], *, daemon: bool = True) -> Iterator[Platform]:
+    """Start all of it in an empty folder; everything ends with the block, the folder stays.
+
+    Args:
+        folder: For data and logs.
+        wifi: Further ``WIFI_…`` settings.
+        daemon: Start ``dagster-daemon`` too; without it the caller does the daemon's work.
+    """
+    with ExitStack() as stack:
+        environment = {**wifi, "WIFI_LAKE": str(folder / "lake"), "WIFI_SENSORS_ON": "1"}
+        environment |= _servers(folder, stack)
+        database = environment.pop("DATABASE")
+        home = folder / "dagster"
+        home.mkdir()
+        shutil.copy(_DEPLOY / "dagster.yaml", home)
+        environment |= {
+            "DAGSTER_HOME": str(home),
+            "DAGSTER_POSTGRES_URL": database.replace("://", "+psycopg2://"),
+            "PATH": f"{_BIN}:{os.environ['PATH']}",
+        }
+        os.environ.update(environment)
+        # The settings are those of this block alone, not of a .env file where the command was given.
+        os.chdir(home)
+        subprocess.run([_BIN / "dagster", "instance", "migrate"], check=True, capture_output=True)
+        port = free_port()
+        workspace = yaml.safe_load((_DEPLOY / "workspace.yaml").read_text())
+        workspace["load_from"][0]["grpc_server"] |= {"host": "127.0.0.1", "port": port}
+        (home / "workspace.yaml").write_text(yaml.safe_dump(workspace))
+        code = ["dagster", "code-server", "start", f"--port={port}", "--module-name=wifi_assets.definitions"]
+        processes = {"code server": stack.enter_context(_process(folder / "code.log", *code))}
+        _until_it_answers(port)
+        if daemon:
+            command = ["dagster-daemon", "run", "--workspace=workspace.yaml"]
+            processes["daemon"] = stack.enter_context(_process(folder / "daemon.log", *command))
+        instance = stack.enter_context(DagsterInstance.from_config(str(home)))
+        settings = Settings(_env_file=None)  # type: ignore[call-arg]
+        yield Platform(settings, instance, processes, folder / "lake", database)
+
+
+def _servers(folder: Path, stack: ExitStack) -> dict[str, str]:
+    """Start the five servers with the topic, the router's documents and Dagster's database; their settings."""
+    found = {server.name: server for server in servers(folder / "services")}
+
+    def start(server: Server) -> None:
+        server.start()
+        stack.callback(server.stop)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(start, found.values()))
+    make_topic(found["kafka"].port)
+    write_documents(folder / "devices", int(time.time()))
+    client: MongoClient[dict[str, Any]] = MongoClient("127.0.0.1", found["mongo"].port, directConnection=True)
+    with client:
+        for name in ("device", "user"):
+            lines = (folder / "devices" / f"ace.{name}.json").read_text().splitlines()
+            client["ace"][name].insert_many([json_util.loads(line) for line in lines])
+    server = f"postgresql://wifi@127.0.0.1:{found['postgres'].port}"
+    with psycopg.connect(f"{server}/wifi", autocommit=True) as connection:
+        connection.execute("CREATE DATABASE dagster")
+    lines = [line for name in found for line in SETTINGS[name](found[name].port)]
+    return dict(line.split("=", 1) for line in lines) | {"DATABASE": f"{server}/dagster"}
+
+
+@contextmanager
+def _process(log: Path, *command: str) -> Iterator[int]:
+    with log.open("wb") as out:
+        running = subprocess.Popen([_BIN / command[0], *command[1:]], stdout=out, stderr=subprocess.STDOUT)
+        try:
+            yield running.pid
+        finally:
+            running.terminate()
+            running.wait(60)
+
+
+def _until_it_answers(port: int) -> None:
+    command = [str(_BIN / "dagster"), "api", "grpc-health-check", f"--port={port}"]
+    end = time.monotonic() + _START_SECONDS
+    while subprocess.run(command, capture_output=True, check=False).returncode:
+        if time.monotonic() > end:
+            raise SystemExit(f"the code server on port {port} does not answer within {_START_SECONDS} s")
+        time.sleep(1)
+
+
+def _status(pid: int, field: str) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) >> 10
+    raise SystemExit(f"process {pid} is gone")
