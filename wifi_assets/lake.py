@@ -8,7 +8,7 @@ what the tables hold (``schemas.py``).
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -32,9 +32,10 @@ _TOPIC = "wifi_assets.topic"
 _CONFIGURATION = {
     # A checkpoint costs some ms; without one a reader replays every commit since the last.
     "delta.checkpointInterval": "20",
-    # Commit files are only needed by readers of old versions; a sink that was away longer writes all anew.
-    "delta.logRetentionDuration": "interval 7 days",
-    "delta.deletedFileRetentionDuration": "interval 7 days",
+    # Only readers of old versions need what was replaced: a sink that was away longer writes all anew. A commit
+    # every 30 s leaves 2,880 log entries a day and as many files of each recomputed day.
+    "delta.logRetentionDuration": "interval 1 days",
+    "delta.deletedFileRetentionDuration": "interval 1 days",
 }
 #: Small files of one day from which on they are merged: each costs a reader its footer.
 _MANY_FILES = 32
@@ -263,13 +264,13 @@ class Lake:
             snapshot = self.open(name)
         return merged
 
-    def vacuum(self, name: str, retention: timedelta = timedelta(days=7)) -> int:
-        """Delete files that no version of the last ``retention`` needs, and old log entries; returns the files.
+    def vacuum(self, name: str) -> int:
+        """Delete files and log entries that no version of the table's retention needs; returns the number of files.
 
         Files that a crash left without a commit are among them.
         """
         delta = self.open(name).delta
-        removed = delta.vacuum(retention_hours=int(retention.total_seconds() // 3600), dry_run=False, full=True)
+        removed = delta.vacuum(dry_run=False, full=True)
         delta.create_checkpoint()
         delta.cleanup_metadata()
         return len(removed)
