@@ -22,11 +22,9 @@ setup: .venv/.done ## Python packages into .venv; tshark if it can be installed
 demo: setup ## Three simulated days through Kafka, Dagster and into every table, checked against the truth
 	$(BIN)/wifi-assets demo --folder $(DEMO)
 
-dev: setup ## The Dagster UI on the demo's lake (or on WIFI_… settings of .env) at http://127.0.0.1:3000
+dev: setup ## The Dagster UI at http://127.0.0.1:3000, on the WIFI_… settings, or on a live simulated household
 	mkdir -p $(DEMO)/dagster && cp deploy/dagster.local.yaml $(DEMO)/dagster/dagster.yaml
-	DAGSTER_HOME=$${DAGSTER_HOME:-$(DEMO)/dagster} WIFI_LAKE=$${WIFI_LAKE:-$(DEMO)/lake} \
-	WIFI_DEVICES_PATH=$${WIFI_DEVICES_PATH:-$(DEMO)/devices} WIFI_SQL_URL=$${WIFI_SQL_URL:-sqlite:///$(DEMO)/wifi.db} \
-	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
+	$(BIN)/wifi-assets dev --folder $(DEMO)
 
 test: setup ## All tests, on real servers
 	$(BIN)/python -m pytest

@@ -5,15 +5,15 @@ what is measured (``live.py``, ``soak.py``).
 """
 
 import os
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -24,7 +24,7 @@ from pymongo import MongoClient
 
 from wifi_assets.demo.household import write_documents
 from wifi_assets.settings import Settings
-from wifi_assets_tests.services import Server, free_port
+from wifi_assets_tests.services import NAMES, Server, free_port
 from wifi_assets_tests.services.__main__ import SETTINGS, make_topic, servers
 
 _BIN = Path(sys.executable).parent
@@ -54,6 +54,14 @@ class Platform:
         """MiB of memory that each process holds now."""
         return {name: _status(pid, "VmRSS") for name, pid in self.processes.items()}
 
+    def processor_seconds(self) -> float:
+        """CPU seconds that all processes have taken so far."""
+        return sum(_processor_seconds(pid) for pid in self.processes.values())
+
+    def lake_octets(self) -> int:
+        """Octets of the lake's folder."""
+        return sum(one.stat().st_size for one in self.lake.rglob("*") if one.is_file())
+
     def lake_files(self) -> tuple[int, int]:
         """Files of the lake, and octets of its logs."""
         files = [one for one in self.lake.rglob("*") if one.is_file()]
@@ -69,21 +77,32 @@ class Platform:
 
 
 @contextmanager
-def platform(folder: Path, wifi: Mapping[str, str], *, daemon: bool = True) -> Iterator[Platform]:
+def platform(
+    folder: Path,
+    wifi: Mapping[str, str],
+    *,
+    names: Sequence[str] = NAMES,
+    daemon: bool = True,
+    dagster: Mapping[str, Any] = MappingProxyType({}),
+) -> Iterator[Platform]:
     """Start all of it in an empty folder; everything ends with the block, the folder stays.
 
     Args:
         folder: For data and logs.
         wifi: Further ``WIFI_…`` settings.
+        names: The servers; Kafka, MongoDB and Postgres at least.
         daemon: Start ``dagster-daemon`` too; without it the caller does the daemon's work.
+        dagster: What is other than in ``deploy/dagster.yaml``.
     """
     with ExitStack() as stack:
         environment = {**wifi, "WIFI_LAKE": str(folder / "lake"), "WIFI_SENSORS_ON": "1"}
-        environment |= _servers(folder, stack)
+        environment |= _servers(folder, names, stack)
         database = environment.pop("DATABASE")
         home = folder / "dagster"
         home.mkdir()
-        shutil.copy(_DEPLOY / "dagster.yaml", home)
+        (home / "dagster.yaml").write_text(
+            yaml.safe_dump(yaml.safe_load((_DEPLOY / "dagster.yaml").read_text()) | dagster)
+        )
         environment |= {
             "DAGSTER_HOME": str(home),
             "DAGSTER_POSTGRES_URL": database.replace("://", "+psycopg2://"),
@@ -108,9 +127,9 @@ def platform(folder: Path, wifi: Mapping[str, str], *, daemon: bool = True) -> I
         yield Platform(settings, instance, processes, folder / "lake", database)
 
 
-def _servers(folder: Path, stack: ExitStack) -> dict[str, str]:
-    """Start the five servers with the topic, the router's documents and Dagster's database; their settings."""
-    found = {server.name: server for server in servers(folder / "services")}
+def _servers(folder: Path, names: Sequence[str], stack: ExitStack) -> dict[str, str]:
+    """Start the servers with the topic, the router's documents and Dagster's database; their settings."""
+    found = {server.name: server for server in servers(folder / "services", names)}
 
     def start(server: Server) -> None:
         server.start()
@@ -157,3 +176,8 @@ def _status(pid: int, field: str) -> int:
         if line.startswith(field):
             return int(line.split()[1]) >> 10
     raise SystemExit(f"process {pid} is gone")
+
+
+def _processor_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

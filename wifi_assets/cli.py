@@ -25,8 +25,9 @@ from wifi_assets.capture.commands import capture
 from wifi_assets.cli_settings import settings_or_usage_error
 from wifi_assets.demo.commands import broker, simulate
 from wifi_assets.demo.demo import demo
+from wifi_assets.demo.dev import dev
 from wifi_assets.engine import engine
-from wifi_assets.frames.ssid import ssid_text
+from wifi_assets.frames.ssid import printable, ssid_text
 from wifi_assets.ingest import ingest as run_ingest
 from wifi_assets.ingest import lake_of
 from wifi_assets.lake import LakeError, OvertakenError
@@ -45,6 +46,7 @@ main.add_command(capture)
 main.add_command(simulate)
 main.add_command(broker)
 main.add_command(demo)
+main.add_command(dev)
 
 
 @main.command()
@@ -151,4 +153,4 @@ def _shown(value: object) -> str:
     if isinstance(value, list):
         return f"[{', '.join(_shown(one) for one in value)}]"
     text = ssid_text(value) if isinstance(value, bytes) else str(value)
-    return "".join(c if c.isprintable() else ssid_text(c.encode("utf-8", "surrogateescape")) for c in text)
+    return printable(text)

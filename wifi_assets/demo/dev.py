@@ -1,0 +1,113 @@
+"""``wifi-assets dev``: the Dagster UI with all that runs behind it, for looking around.
+
+Here belongs what is started and with which settings. Not here: the household (``live.py``), the broker
+(``broker.py``), and how Dagster is run for good (``deploy/``).
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from wifi_assets.cli_settings import settings_or_usage_error
+from wifi_assets.demo.broker import embedded_broker
+from wifi_assets.demo.household import write_documents
+from wifi_assets.demo.live import live
+from wifi_assets.demo.messages import Message
+from wifi_assets.demo.publish import Topic
+from wifi_assets.ingest import ingest
+from wifi_assets.resources.producer import TopicError
+
+#: A home's, as in design and article: 28 a second.
+_FRAMES_PER_HOUR = 100_000
+#: Whoever looks on wants to see something; what runs for a month looks less often.
+_LAG_SECONDS = 10
+
+
+@click.command()
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("data/demo"),
+    show_default=True,
+    help="Where `wifi-assets demo` left its lake; a new one is begun if there is none.",
+)
+@click.option("--port", default=3000, show_default=True, help="Of the UI, on 127.0.0.1.")
+def dev(folder: Path, port: int) -> None:
+    """Run the Dagster UI and the daemon until Ctrl-C, sensors on.
+
+    With WIFI_KAFKA_BOOTSTRAP set they run on your settings. Without it an embedded Kafka is started, on which a
+    simulated household is heard as it happens, 28 frames a second, and the folder's lake follows it.
+    """
+    folder = folder.absolute()
+    os.environ.setdefault("WIFI_SENSORS_ON", "1")
+    os.environ.setdefault("DAGSTER_HOME", str(folder / "dagster"))
+    Path(os.environ["DAGSTER_HOME"]).mkdir(parents=True, exist_ok=True)
+    settings = settings_or_usage_error()
+    if "kafka_bootstrap" in settings.model_fields_set:
+        raise SystemExit(_dagster(port))
+    with embedded_broker(settings.kafka_topic) as bootstrap, _household(bootstrap, settings.kafka_topic):
+        _use(folder, bootstrap)
+        # The broker of an earlier start took its messages with it; what the lake has of them stays.
+        drained, _ = ingest(settings_or_usage_error(), accept_loss=True)
+        click.echo(f"a simulated household is heard on the embedded Kafka at {bootstrap}; {drained.rows} frames so far")
+        raise SystemExit(_dagster(port))
+
+
+def _use(folder: Path, bootstrap: str) -> None:
+    """Set what the household's lake needs and the user has not set."""
+    if not (folder / "devices").exists():
+        write_documents(folder / "devices", int(time.time()))
+    for name, value in (
+        ("WIFI_KAFKA_BOOTSTRAP", bootstrap),
+        ("WIFI_LAKE", str(folder / "lake")),
+        ("WIFI_DEVICES_PATH", str(folder / "devices")),
+        ("WIFI_SQL_URL", f"sqlite:///{folder / 'wifi.db'}"),
+        ("WIFI_LAG_SECONDS", str(_LAG_SECONDS)),
+    ):
+        os.environ.setdefault(name, value)
+
+
+@contextmanager
+def _household(bootstrap: str, topic: str) -> Iterator[None]:
+    """Let it be heard on the topic."""
+    ended = threading.Event()
+
+    def messages() -> Iterator[Message]:
+        for _, message in live(int(time.time()), _FRAMES_PER_HOUR):
+            if ended.is_set():
+                return
+            yield message
+
+    def publish() -> None:
+        try:
+            Topic(bootstrap, topic).publish(messages())
+        except TopicError as error:
+            # The broker forgets the oldest of what it was told; the lake has it long since.
+            if not ended.is_set():
+                click.echo(f"the household is heard no more: {error}", err=True)
+
+    feed = threading.Thread(target=publish)
+    feed.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        feed.join()
+
+
+def _dagster(port: int) -> int:
+    """Run ``dagster dev`` to its end; Ctrl-C and a kill of this process end it."""
+    dagster = str(Path(sys.executable).parent / "dagster")
+    command = [dagster, "dev", "-m", "wifi_assets.definitions", "-h", "127.0.0.1", "-p", str(port)]
+    running = subprocess.Popen(command)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: running.terminate())
+    return running.wait()
