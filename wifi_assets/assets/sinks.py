@@ -16,9 +16,6 @@ from wifi_assets.assets.metadata import said_plainly
 from wifi_assets.changes import change_since
 from wifi_assets.lake import Lake
 from wifi_assets.resources.change import Change, Progress, Written
-from wifi_assets.resources.elasticsearch import ElasticsearchSink
-from wifi_assets.resources.neo4j import Neo4jGraph
-from wifi_assets.resources.sql_target import SqlTarget
 from wifi_assets.settings import Settings
 
 #: Rows between two words of progress in a run's log.
@@ -56,16 +53,36 @@ class Sink(Protocol):
 
 
 def targets(settings: Settings) -> dict[str, Callable[[], Sink]]:
-    """The targets that the settings name, by name; made when first needed, since a wrong URL raises."""
+    """The targets that the settings name, by name; made when first needed, since a wrong URL raises.
+
+    Their drivers are imported then as well: every run is a process of its own, and those of three targets take
+    a third of the CPU time in which one starts (*measured*), a run of the lake needs none of them.
+    """
     made: dict[str, Callable[[], Sink]] = {}
     if (sql := settings.sql_url) is not None:
-        made["postgres"] = lambda: SqlTarget(sql)
+
+        def sql_target() -> Sink:
+            from wifi_assets.resources.sql_target import SqlTarget
+
+            return SqlTarget(sql)
+
+        made["postgres"] = sql_target
     if (elastic := settings.elasticsearch_url) is not None:
-        made["elasticsearch"] = lambda: ElasticsearchSink(
-            elastic, settings.elasticsearch_api_key, settings.elasticsearch_ca
-        )
+
+        def elasticsearch() -> Sink:
+            from wifi_assets.resources.elasticsearch import ElasticsearchSink
+
+            return ElasticsearchSink(elastic, settings.elasticsearch_api_key, settings.elasticsearch_ca)
+
+        made["elasticsearch"] = elasticsearch
     if (neo4j := settings.neo4j_url) is not None:
-        made["neo4j"] = lambda: Neo4jGraph(neo4j, settings.neo4j_user, settings.neo4j_password, settings.neo4j_ca)
+
+        def graph() -> Sink:
+            from wifi_assets.resources.neo4j import Neo4jGraph
+
+            return Neo4jGraph(neo4j, settings.neo4j_user, settings.neo4j_password, settings.neo4j_ca)
+
+        made["neo4j"] = graph
     return made
 
 
