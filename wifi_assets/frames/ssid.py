@@ -54,3 +54,14 @@ def ssid_text(raw: bytes) -> str:
         else:
             parts.extend(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))
     return "".join(parts)
+
+
+def printable(text: str) -> str:
+    r"""A text in which only printable characters are left; any other stands as its bytes, ``\xNN``.
+
+    For what cannot be trusted to show itself: device names, and texts of SSIDs, which stay as they are.
+
+    >>> print(printable("a\u202eb\x1b"))
+    a\xe2\x80\xaeb\x1b
+    """
+    return "".join(c if c.isprintable() else ssid_text(c.encode("utf-8", "surrogateescape")) for c in text)

@@ -1,0 +1,47 @@
+"""What the standard calls the kinds of frames.
+
+Here belongs IEEE 802.11-2020, table 9-1, alone. Not here: which of them get a table of their own.
+"""
+
+#: type x 16 + subtype -> name.
+SUBTYPE_NAMES = {
+    0: "association request",
+    1: "association response",
+    2: "reassociation request",
+    3: "reassociation response",
+    4: "probe request",
+    5: "probe response",
+    6: "timing advertisement",
+    8: "beacon",
+    9: "ATIM",
+    10: "disassociation",
+    11: "authentication",
+    12: "deauthentication",
+    13: "action",
+    14: "action no ack",
+    18: "trigger",
+    19: "TACK",
+    20: "beamforming report poll",
+    21: "NDP announcement",
+    22: "control frame extension",
+    23: "control wrapper",
+    24: "block ack request",
+    25: "block ack",
+    26: "PS-Poll",
+    27: "RTS",
+    28: "CTS",
+    29: "ACK",
+    30: "CF-End",
+    31: "CF-End + CF-Ack",
+    32: "data",
+    36: "null",
+    40: "QoS data",
+    41: "QoS data + CF-Ack",
+    42: "QoS data + CF-Poll",
+    43: "QoS data + CF-Ack + CF-Poll",
+    44: "QoS null",
+    46: "QoS CF-Poll",
+    47: "QoS CF-Ack + CF-Poll",
+    48: "DMG beacon",
+    49: "S1G beacon",
+}

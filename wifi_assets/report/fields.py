@@ -1,0 +1,148 @@
+"""What each field of the frames holds: top values, missing share, count of each day.
+
+Here belongs that table and its figure, as a data visualiser shows an index. Not here: charts of one question
+(``charts.py``).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from wifi_assets.frames.ssid import printable
+from wifi_assets.report.figures import KNOWN, LIGHT, WIDE, Size, count, figure, legend, note, plain, sentence
+from wifi_assets.report.period import Period
+from wifi_assets.schemas import TABLES
+
+#: Values told one by one.
+_TOP = 5
+#: Columns that say where a row came from, or are the axis.
+_BESIDE = ("day", "topic_generation", "kafka_partition", "kafka_offset", "kafka_timestamp", "event_time")
+#: Lightness of the first values, so that neighbours differ; the letters on it stay readable.
+_SHADES = ("#0072B2", "#4C9CCB", "#2E86BF", "#7FB8DA", "#A5CDE5")
+#: A letter's width in a row, as a part of the width of the figure.
+_LETTER = 0.011
+
+
+@dataclass(frozen=True)
+class Field:
+    """What one field holds.
+
+    Attributes:
+        name: Column of ``frames``.
+        present: Rows with a value.
+        different: About how many different values.
+        top: The most frequent values as text, each with its number of rows.
+        by_day: Rows with a value, by day of the period.
+    """
+
+    name: str
+    present: int
+    different: int
+    top: list[tuple[str, int]]
+    by_day: list[int]
+
+
+def fields(period: Period) -> tuple[int, list[Field]]:
+    """The rows of ``frames``, and what each field holds; bytes and positions are left out."""
+    names = [f.name for f in TABLES["frames"].schema if f.name not in _BESIDE and not pa.types.is_binary(f.type)]
+    # Two readings of the rows for all fields: sketches of what is frequent and how many differ, then exact counts.
+    texts = {name: f"CAST({name} AS VARCHAR)" for name in names}
+    sketches = ", ".join(
+        f"approx_top_k({text}, {_TOP}) AS top_{name}, approx_count_distinct({text}) AS different_{name}"
+        for name, text in texts.items()
+    )
+    counts = ", ".join(
+        f"any_value(top_{name}) AS top_{name}, any_value(different_{name}) AS different_{name}, "
+        + ", ".join(
+            f"count(*) FILTER (WHERE {text} = top_{name}[{number}]) AS rows_{name}_{number}"
+            for number in range(1, _TOP + 1)
+        )
+        for name, text in texts.items()
+    )
+    told = period.query(f"""
+        WITH sketched AS MATERIALIZED (SELECT {sketches} FROM frames)
+        SELECT count(*) AS frames, {counts} FROM frames, sketched
+    """).to_pylist()[0]
+    if not told["frames"]:
+        return 0, []
+    present = ", ".join(f"count({name}) AS {name}" for name in names)
+    by_day = period.query(f"SELECT day, {present} FROM frames GROUP BY day ORDER BY day")
+    found = []
+    for name in names:
+        days = by_day[name].to_pylist()
+        top = [
+            (value, told[f"rows_{name}_{number}"])
+            for number, value in enumerate(told[f"top_{name}"] or [], 1)
+            if value is not None
+        ]
+        top.sort(key=lambda one: (-one[1], one[0]))
+        # The sketch may say a few more than there are values.
+        found.append(Field(name, sum(days), min(told[f"different_{name}"], sum(days)), top, days))
+    return told["frames"], found
+
+
+def field_distribution(period: Period, size: Size = WIDE) -> Figure:
+    """A bar of 100 % for each field of ``frames``, most frequent values first, what is missing at the end."""
+    frames, found = fields(period)
+    if not found:
+        return sentence(size, "There are no frames in this period.")
+    held = [field for field in found if field.present]
+    drawn = figure(size, 0.7 + 0.34 * len(held))
+    wide = size.width > 6
+    bars, days = drawn.subplots(1, 2, sharey=True, width_ratios=(5, 1)) if wide else (drawn.subplots(), None)
+    plain(bars, "x")
+    for row, field in enumerate(held):
+        at = 0.0
+        for number, (value, rows) in enumerate(field.top):
+            share = 100 * rows / frames
+            bars.barh(row, share, 0.5, left=at, color=_SHADES[number], edgecolor="white", linewidth=0.5)
+            letters = int(share / 100 / _LETTER * size.width / WIDE.width)
+            if letters >= 4:
+                text = printable(value) or "''"
+                shown = text if len(text) <= letters else f"{text[: letters - 1]}…"
+                ink = "white" if number in (0, 2) else "black"
+                bars.text(at + 0.6, row, shown, va="center", fontsize=7, color=ink, parse_math=False)
+            at += share
+        present = 100 * field.present / frames
+        bars.barh(row, present - at, 0.5, left=at, color="#D5E6F2")
+        bars.barh(row, 100 - present, 0.5, left=present, color="none", edgecolor=LIGHT, hatch="////", linewidth=0)
+    bars.set_yticks(np.arange(len(held)), [field.name for field in held])
+    if not wide:
+        # Beside bars as narrow as a telephone the names would take half of the width.
+        bars.set_yticks(np.arange(len(held)) - 0.38, [""] * len(held))
+        for row, field in enumerate(held):
+            bars.text(0, row - 0.28, field.name, va="bottom", fontsize=8)
+    bars.tick_params(axis="y", length=0, labelsize=8)
+    bars.set_ylim(len(held) - 0.4, -0.9)
+    bars.set_xlim(0, 100)
+    bars.set_xlabel("share of frames, %", fontsize=9)
+    entries = [
+        Patch(color=KNOWN, label=f"most frequent {_TOP}"),
+        Patch(color="#D5E6F2", label="other values"),
+        Patch(facecolor="none", edgecolor=LIGHT, hatch="////", label="missing"),
+    ]
+    legend(bars, entries, 3)
+    if days is not None:
+        _count_by_day(days, held)
+    if len(held) < len(found):
+        empty = [field.name for field in found if not field.present]
+        words = ", ".join(empty) if len(empty) <= 4 else count(len(empty), "field")
+        note(drawn, f"Without any value: {words}.")
+    return drawn
+
+
+def _count_by_day(axes: Axes, held: list[Field]) -> None:
+    """Rows with a value by day, as small bars, each field against its own highest."""
+    plain(axes, "x")
+    for row, field in enumerate(held):
+        counts = np.asarray(field.by_day)
+        at = np.arange(len(counts))
+        top = row + 0.35
+        axes.bar(at, -0.7 * counts / max(counts.max(), 1), 0.9, bottom=top, color=KNOWN)
+    axes.set_xticks([])
+    axes.set_xlim(-0.6, max(len(held[0].by_day), 3) - 0.4)
+    axes.set_xlabel("count of each day", fontsize=9)

@@ -1,0 +1,119 @@
+"""How a figure looks and becomes bytes: sizes, colours, texts that are safe, SVG and PNG.
+
+Here belongs what all charts share. Not here: what they show; the axis of time (``timeaxis.py``).
+
+Figures are matplotlib's own objects without pyplot, so that nothing outlives a figure. A text that may hold a
+name or an SSID goes through ``name`` and is drawn with ``parse_math=False``: ``$`` begins no formula.
+"""
+
+import base64
+import io
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from wifi_assets.frames.ssid import printable
+
+#: Okabe and Ito's colours, told apart with any colour vision: what is known, what is not, what is random.
+KNOWN, OTHER, RANDOM, LIGHT, DARK = "#0072B2", "#E69F00", "#009E73", "#D9D9D9", "#404040"
+#: Colours of a scale that grow evenly in lightness.
+SCALE = "cividis"
+
+
+@dataclass(frozen=True)
+class Size:
+    """Where a figure is shown.
+
+    Attributes:
+        width: Inches.
+        most: Series, rows or names at most; what is beyond is counted in a note.
+        slices: Slices of time at most.
+        letters: Of a name, at most.
+    """
+
+    width: float
+    most: int
+    slices: int
+    letters: int
+
+
+WIDE = Size(9.6, 20, 240, 34)
+NARROW = Size(4.0, 12, 100, 20)
+#: For an event of Dagster, which keeps it for ever.
+SMALL = Size(4.6, 10, 100, 20)
+
+
+def figure(size: Size, height: float) -> Figure:
+    """An empty figure, height in inches."""
+    return Figure(figsize=(size.width, height), layout="constrained", facecolor="white")
+
+
+def sentence(size: Size, text: str) -> Figure:
+    """Instead of an empty frame: a figure of one sentence. It has no axes, and its label is the sentence."""
+    empty = figure(size, 0.5)
+    empty.text(0.01, 0.5, text, va="center", fontsize=10, color=DARK, parse_math=False)
+    empty.set_label(text)
+    return empty
+
+
+def note(drawn: Figure, text: str) -> None:
+    """What the figure leaves out, below it."""
+    drawn.supxlabel(text, fontsize=8, color=DARK, x=0.01, ha="left", parse_math=False)
+
+
+def name(text: str, size: Size) -> str:
+    """A name as it is drawn: no control characters, no change of direction, not too long."""
+    shown = printable(text)
+    return shown if len(shown) <= size.letters else f"{shown[: size.letters - 1]}…"
+
+
+def plain(axes: Axes, grid: str = "y") -> Axes:
+    """Axes without a box around, with a light grid."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis=grid, color="#E6E6E6", linewidth=0.6)  # type: ignore[arg-type]
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=9, length=3)
+    return axes
+
+
+def legend(axes: Axes, entries: Iterable[object], columns: int) -> None:
+    """The legend above the axes, where it hides nothing."""
+    axes.legend(
+        handles=list(entries), loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, fontsize=9, frameon=False
+    )
+
+
+def count(number: int, thing: str, things: str | None = None) -> str:
+    """A number with its thing, one or many."""
+    return f"{number:,} {thing if number == 1 else things or thing + 's'}"
+
+
+def svg(drawn: Figure) -> bytes:
+    """The figure as SVG whose texts stay texts, so that the reader's fonts draw them in any script."""
+    # matplotlib has this as a global alone; a picture drawn meanwhile in another thread differs in looks only.
+    with matplotlib.rc_context({"svg.fonttype": "none"}):
+        return _saved(drawn, format="svg", metadata={"Date": None})
+
+
+def png(drawn: Figure, dpi: int = 100) -> bytes:
+    """The figure as PNG."""
+    return _saved(drawn, format="png", dpi=dpi, metadata={"Software": None}, pil_kwargs={"optimize": True})
+
+
+def data_uri(image: bytes, kind: str) -> str:
+    """A picture as a part of a page: kind is ``png`` or ``svg+xml``."""
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
+
+
+def _saved(drawn: Figure, **options: Any) -> bytes:
+    target = io.BytesIO()
+    with warnings.catch_warnings():
+        # An SSID may hold any letter of any script; matplotlib's own font has not all of them.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        drawn.savefig(target, **options)
+    return target.getvalue()

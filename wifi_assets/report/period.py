@@ -1,0 +1,59 @@
+"""Some days of a lake, open to questions: what every picture and table of the report asks.
+
+Here belongs how the questions reach the lake. Not here: what is asked (``charts.py``, ``fields.py``, …).
+"""
+
+from datetime import date
+
+import pyarrow as pa
+
+from wifi_assets.engine import engine
+from wifi_assets.lake import Lake
+from wifi_assets.schemas import TABLES
+from wifi_assets.snapshot import Snapshot
+
+
+class Period:
+    """The stored days in [first, until). Asks one version of each table, each question once.
+
+    Attributes:
+        days: Those of its days that hold frames or probe requests, sorted.
+    """
+
+    def __init__(self, lake: Lake, first: date | None = None, until: date | None = None) -> None:
+        """All stored days where ``first`` or ``until`` is None."""
+        self._lake = lake
+        self._bounds = (first or date.min, until or date.max)
+        self._snapshots: dict[str, Snapshot | None] = {}
+        self._answers: dict[str, pa.Table] = {}
+        self.days = sorted(self._days("frames") | self._days("probes_enriched"))
+
+    def has(self, table: str) -> bool:
+        """Whether the lake has the table at all."""
+        return self._snapshot(table) is not None
+
+    def query(self, text: str) -> pa.Table:
+        """The answer of DuckDB over the tables by name; a table that was never made is empty.
+
+        Raises:
+            LakeError: A table cannot be used as it is.
+        """
+        if text not in self._answers:
+            with engine() as run:
+                for name, table in TABLES.items():
+                    if name in text:
+                        snapshot = self._snapshot(name)
+                        days = self._days(name) if table.partitioned else None
+                        run.view(name, snapshot.rows(days) if snapshot else table.schema.empty_table())
+                self._answers[text] = run.query(text)
+        return self._answers[text]
+
+    def _snapshot(self, name: str) -> Snapshot | None:
+        if name not in self._snapshots:
+            self._snapshots[name] = self._lake.open(name) if self._lake.exists(name) else None
+        return self._snapshots[name]
+
+    def _days(self, name: str) -> set[date]:
+        first, until = self._bounds
+        snapshot = self._snapshot(name)
+        return {day for day in snapshot.days() if first <= day < until} if snapshot else set()
