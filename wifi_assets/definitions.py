@@ -10,11 +10,12 @@ from wifi_assets.assets import aggregates, devices, enriched, raw, sinks, split
 from wifi_assets.ingest import devices_of, lake_of, rules_of, topic_of
 from wifi_assets.jobs import (
     checks_job,
-    checks_schedule,
     devices_job,
     lake_job,
     maintenance_job,
+    purge_job,
     relabel_job,
+    schedules,
     sink_jobs,
 )
 from wifi_assets.partitions import daily
@@ -26,7 +27,7 @@ def build_defs(settings: Settings) -> dg.Definitions:
     lake, kafka = lake_of(settings), topic_of(settings)
     source, targets = devices_of(settings), sinks.targets(settings)
     days = daily(settings.first_day)
-    all_checks = checks_job()
+    by_clock = checks_job(), maintenance_job(lake, settings.keep_days), purge_job(settings.keep_runs_days)
     return dg.Definitions(
         assets=[
             raw.topic_spec(settings),
@@ -43,10 +44,9 @@ def build_defs(settings: Settings) -> dg.Definitions:
             devices_job(),
             relabel_job(),
             *sink_jobs(list(targets)),
-            maintenance_job(lake, settings.keep_days),
-            all_checks,
+            *by_clock,
         ],
-        schedules=[checks_schedule(all_checks, on=settings.sensors_on)],
+        schedules=schedules(*by_clock, on=settings.sensors_on),
         sensors=sensors.build(settings, lake, kafka, source, list(targets)),
         # Runs that automation or the UI asks for: a process for each step would cost more than the step.
         executor=dg.in_process_executor,

@@ -1,6 +1,6 @@
-"""The jobs: the lake in one process, the sinks of each target, maintenance.
+"""The jobs: the lake in one process, the sinks of each target, checks, maintenance; and those that the clock starts.
 
-Here belongs what is run together. Not here: when (``sensors.py``).
+Here belongs what is run together. Not here: what is started by something that happened (``sensors/``).
 """
 
 from datetime import UTC, datetime, timedelta
@@ -63,14 +63,23 @@ def checks_job() -> UnresolvedAssetJobDefinition:
     )
 
 
-def checks_schedule(job: UnresolvedAssetJobDefinition, *, on: bool) -> dg.ScheduleDefinition:
-    """Once an hour: the checks of this job read all of frames."""
-    return dg.ScheduleDefinition(
-        name="checks_schedule",
-        job=job,
-        cron_schedule="23 * * * *",
-        default_status=dg.DefaultScheduleStatus.RUNNING if on else dg.DefaultScheduleStatus.STOPPED,
-    )
+def schedules(
+    checks: UnresolvedAssetJobDefinition, maintenance: dg.JobDefinition, purge_history: dg.JobDefinition, *, on: bool
+) -> list[dg.ScheduleDefinition]:
+    """What the clock starts, UTC: checks once an hour, since they read all of frames; the others once a night.
+
+    The history is purged after the lake's maintenance, so that the two do not slow each other and the runs of
+    both are past when a house wakes up.
+    """
+    status = dg.DefaultScheduleStatus.RUNNING if on else dg.DefaultScheduleStatus.STOPPED
+    return [
+        dg.ScheduleDefinition(name=name, job=job, cron_schedule=cron, execution_timezone="UTC", default_status=status)
+        for name, job, cron in (
+            ("checks_schedule", checks, "23 * * * *"),
+            ("maintenance_schedule", maintenance, "41 2 * * *"),
+            ("purge_history_schedule", purge_history, "41 3 * * *"),
+        )
+    ]
 
 
 def sink_jobs(targets: list[str]) -> list[UnresolvedAssetJobDefinition]:
@@ -107,3 +116,28 @@ def maintenance_job(lake: Lake, keep_days: int | None) -> dg.JobDefinition:
         maintain()
 
     return maintenance
+
+
+def purge_job(keep_days: int) -> dg.JobDefinition:
+    """Delete what Dagster itself remembers and nobody needs."""
+
+    @dg.op(description="Delete runs, events, checks and evaluations that are older than WIFI_KEEP_RUNS_DAYS.")
+    def purge_old(context: dg.OpExecutionContext) -> None:
+        # Once a day; the processes of all other runs start without it.
+        from wifi_assets.purge import purge
+
+        done = purge(context.instance, datetime.now(UTC) - timedelta(days=keep_days), context.log.info)
+        context.log.info(
+            f"{done.runs:,} runs deleted, {done.needed:,} older ones are needed; {done.checks:,} check results, "
+            f"{done.evaluations:,} evaluations, {done.backfills:,} backfills deleted; {done.freed:,} bytes freed"
+        )
+
+    @dg.job(
+        name="purge_history",
+        executor_def=dg.in_process_executor,
+        description="Delete Dagster's old runs and events, and keep those from which it tells which days are green.",
+    )
+    def purge_history() -> None:
+        purge_old()
+
+    return purge_history

@@ -68,7 +68,10 @@ class Settings(BaseSettings):
     neo4j_password: SecretStr | None = Field(None, description="password")
     neo4j_ca: Path | None = Field(None, description="PEM file of the CA that signed the server's certificate")
 
-    sensors_on: bool = Field(False, description="start the sensors and the checks' schedule by themselves")
+    sensors_on: bool = Field(False, description="start the sensors and the schedules by themselves")
+    keep_runs_days: int = Field(
+        7, ge=1, description="days for which Dagster's runs and events are kept; those that a day's state rests on stay"
+    )
     relabel_days: int = Field(
         0, ge=0, description="days, with today, whose probe requests are relabelled when a device changed; 0: none"
     )

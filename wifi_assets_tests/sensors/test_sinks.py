@@ -157,5 +157,5 @@ def test_each_target_has_its_own_sensor_and_none_runs_by_itself(daemon: Daemon, 
     assert found == dict.fromkeys([LAG, SENSOR, "sink_neo4j_sensor"], dg.DefaultSensorStatus.STOPPED)
     on = Daemon(settings.model_copy(update={"sensors_on": True}), daemon.instance)
     assert {sensor.default_status for sensor in on.defs.sensors or []} == {dg.DefaultSensorStatus.RUNNING}
-    (schedule,) = on.defs.schedules or []
-    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+    schedules = {schedule.job_name: schedule.default_status for schedule in on.defs.schedules or []}
+    assert schedules == dict.fromkeys(["checks", "maintenance", "purge_history"], dg.DefaultScheduleStatus.RUNNING)
