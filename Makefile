@@ -16,7 +16,7 @@ setup: .venv/.done ## Python packages into .venv; tshark if it can be installed
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps -e .
-	sh tools/install-tshark.sh
+	sh tools/install-package.sh tshark "captures"
 	touch $@
 
 demo: setup ## Three simulated days through Kafka, Dagster and into every table, checked against the truth
@@ -27,6 +27,7 @@ dev: setup ## The Dagster UI at http://127.0.0.1:3000, on the WIFI_… settings,
 	$(BIN)/wifi-assets dev --folder $(DEMO)
 
 test: setup ## All tests, on real servers
+	sh tools/install-package.sh chromium "the tests of pages"
 	$(BIN)/python -m pytest
 
 check: setup ## Style and types
