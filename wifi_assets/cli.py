@@ -31,6 +31,7 @@ from wifi_assets.frames.ssid import printable, ssid_text
 from wifi_assets.ingest import ingest as run_ingest
 from wifi_assets.ingest import lake_of
 from wifi_assets.lake import LakeError, OvertakenError
+from wifi_assets.report.commands import report
 from wifi_assets.resources.devices import DeviceSourceError
 from wifi_assets.resources.kafka import KafkaUnavailable
 from wifi_assets.schemas import TABLES
@@ -46,6 +47,7 @@ main.add_command(capture)
 main.add_command(simulate)
 main.add_command(broker)
 main.add_command(demo)
+main.add_command(report)
 main.add_command(dev)
 
 

@@ -67,8 +67,13 @@ def note(drawn: Figure, text: str) -> None:
 
 
 def name(text: str, size: Size) -> str:
-    """A name as it is drawn: no control characters, no change of direction, not too long."""
+    """A name as it is drawn: no control characters, no change of direction, not too long.
+
+    One that begins or ends with a blank stands in quotation marks: it would be invisible, or another's double.
+    """
     shown = printable(text)
+    if shown != shown.strip():
+        shown = f"'{shown}'"
     return shown if len(shown) <= size.letters else f"{shown[: size.letters - 1]}…"
 
 

@@ -17,7 +17,7 @@ class Period:
     """The stored days in [first, until). Asks one version of each table, each question once.
 
     Attributes:
-        days: Those of its days that hold frames or probe requests, sorted.
+        days: Those of its days that hold anything, sorted.
     """
 
     def __init__(self, lake: Lake, first: date | None = None, until: date | None = None) -> None:
@@ -26,7 +26,7 @@ class Period:
         self._bounds = (first or date.min, until or date.max)
         self._snapshots: dict[str, Snapshot | None] = {}
         self._answers: dict[str, pa.Table] = {}
-        self.days = sorted(self._days("frames") | self._days("probes_enriched"))
+        self.days = sorted(set[date]().union(*map(self._days, ("frames", "probes_enriched", "packet_stats"))))
 
     def has(self, table: str) -> bool:
         """Whether the lake has the table at all."""
