@@ -88,7 +88,12 @@ _DESTINATION = _address("destination", "destination (DA)")
 _TRANSMITTER = _address("transmitter", "transmitter (TA)")
 _SOURCE = _address("source", "source (SA)")
 _STATION = _address("station", "station (STAA)")
-_ELEMENTS = {"tagged_all": (pa.int64(), "count of tshark's tagged-parameter trees")}
+_INFORMATION_ELEMENTS = {
+    "tag_number": (NUMBERS, "numbers of the information elements, in frame order"),
+    "ext_tag_number": (NUMBERS, "extended numbers of the elements of number 255, in frame order"),
+    "ht_capabilities": (pa.int32(), "HT capabilities' first 16 bits: HT Capability Information"),
+}
+_ELEMENTS = {"tagged_all": (pa.int64(), "count of tshark's tagged-parameter trees"), **_INFORMATION_ELEMENTS}
 _VENDOR_TAGS = {
     "tag_vendor_data": (
         TEXTS,
@@ -205,6 +210,7 @@ _table(
     _DESTINATION,
     {"signal_dbm": _RADIO["signal_dbm"]},
     _SSID,
+    _INFORMATION_ELEMENTS,
     _VENDOR_TAGS,
     {
         "source_vendor": (pa.string(), "vendor of the source address (IEEE registry); NULL if randomised or unknown"),

@@ -10,7 +10,7 @@ begins with a shorter one's frames, and memory holds one hour.
 import heapq
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 from wifi_assets.demo import frame as ieee80211
@@ -118,6 +118,7 @@ class _Hour:
     rng: random.Random
     hour: int
     frames_per_hour: int
+    _strangers: int = 0
 
     def frames(self) -> Iterator[Frame]:
         total = self.frames_per_hour * _BUSY[self.hour % 24]
@@ -170,8 +171,8 @@ class _Hour:
             moment += self.rng.randrange(60_000, 120_000)
 
     def _probe(self, device: Device, address: str, moment: int, channel: int, ssid: bytes | None) -> Frame:
-        elements = Elements(ssid, device.tags)
-        return self._management(
+        elements = Elements(ssid, device.tags, None, device.ht_capabilities, device.has_he)
+        heard = self._management(
             ieee80211.PROBE_REQUEST,
             BROADCAST,
             address,
@@ -181,16 +182,21 @@ class _Hour:
             device.signal_dbm,
             elements,
         )
+        return replace(heard, sender=device.label)
 
     def _stranger(self) -> Device:
-        tags = self.rng.choice(PASSING_MODELS)
+        model = self.rng.choice(PASSING_MODELS)
         changes_address = self.rng.random() < 0.7
         mac = None
         if not changes_address:
             mac = f"{self.rng.choice(tuple(TSHARK_NAMES))}:" + self.rng.randbytes(3).hex(":")
         looked_for = self.rng.sample(STRANGERS_SSIDS, self.rng.choice((0, 0, 1, 2)))
         signal = self.rng.randint(-90, -65)
-        return Device("Stranger", mac, tags, (WILDCARD, *looked_for), changes_address, signal_dbm=signal)
+        self._strangers += 1
+        return Device(
+            f"Stranger {self.hour}/{self._strangers}", mac, model.tags, (WILDCARD, *looked_for), changes_address,
+            signal, model.ht_capabilities, model.has_he,
+        )  # fmt: skip
 
     def _other(self, subtype: int) -> Frame:
         moment = self.hour * HOUR + self.rng.randrange(HOUR)

@@ -27,6 +27,10 @@ BROADCAST = "ff:ff:ff:ff:ff:ff"
 #: The rates in use here, in units of 500 kbit/s: one of DSSS, three of OFDM.
 DSSS_1, OFDM_6, OFDM_24, OFDM_54 = 2, 12, 48, 108
 
+#: An element of this number has an extended number as its first octet.
+EXTENDED = 255
+HE_CAPABILITIES = 35
+
 _TYPES_WITH_ELEMENTS = (PROBE_REQUEST, PROBE_RESPONSE, BEACON)
 _WPS_DEVICE_NAME = 0x1011
 _WPS_VERSION = 0x104A
@@ -64,11 +68,15 @@ class Elements:
         ssid: 0-32 octets; empty is the wildcard (a hidden network in a beacon); None: no such element.
         vendor_tags: In the order of the frame.
         country: Two letters of the country element.
+        ht_capabilities: HT Capability Information, 16 bits; None: no HT (802.11n) capabilities.
+        has_he: Whether there are HE (802.11ax) capabilities, an element with an extended number.
     """
 
     ssid: bytes | None
     vendor_tags: tuple[VendorTag, ...] = ()
     country: str | None = None
+    ht_capabilities: int | None = None
+    has_he: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +95,7 @@ class Frame:
         from_access_point: The From DS bit, in data frames; else To DS is set.
         elements: In probe requests, probe responses and beacons.
         payload: Octets of encrypted payload, in data frames.
+        sender: Who sent it, which no sniffer hears: the truth counts devices by it.
     """
 
     time_us: int
@@ -100,6 +109,7 @@ class Frame:
     from_access_point: bool = False
     elements: Elements | None = None
     payload: int = 0
+    sender: str | None = None
 
     @property
     def time_ms(self) -> int:
@@ -193,17 +203,28 @@ def _element(number: int, data: bytes) -> bytes:
     return bytes((number, len(data))) + data
 
 
-@lru_cache(maxsize=10_000)
-def _elements(elements: Elements, channel: int) -> bytes:
-    parts = [] if elements.ssid is None else [_element(0, elements.ssid)]
+def numbered(elements: Elements, channel: int) -> list[tuple[int, bytes]]:
+    """The elements on a channel as they follow each other in the frame: number and what it holds."""
+    parts = [] if elements.ssid is None else [(0, elements.ssid)]
     if channel <= 14:
-        parts.append(_element(1, bytes((0x82, 0x84, 0x8B, 0x96, 0x0C, 0x12, 0x18, 0x24))))
-        parts.append(_element(3, bytes((channel,))))
+        parts.append((1, bytes((0x82, 0x84, 0x8B, 0x96, 0x0C, 0x12, 0x18, 0x24))))
+        parts.append((3, bytes((channel,))))
     else:
-        parts.append(_element(1, bytes((0x8C, 0x12, 0x98, 0x24, 0xB0, 0x48, 0x60, 0x6C))))
+        parts.append((1, bytes((0x8C, 0x12, 0x98, 0x24, 0xB0, 0x48, 0x60, 0x6C))))
     if elements.country:
         first = bytes((1, 13, 20)) if channel <= 14 else bytes((36, 8, 23))
-        parts.append(_element(7, elements.country.encode() + b" " + first))
+        parts.append((7, elements.country.encode() + b" " + first))
+    if elements.ht_capabilities is not None:
+        # A-MPDU parameters, one spatial stream, and nothing of the rest (IEEE 802.11-2020, 9.4.2.55).
+        parts.append((45, struct.pack("<HBB22x", elements.ht_capabilities, 0x17, 0xFF)))
+    if elements.has_he:
+        # MAC and PHY capabilities, one spatial stream (IEEE 802.11ax-2021, 9.4.2.248).
+        parts.append((EXTENDED, bytes((HE_CAPABILITIES,)) + bytes(17) + b"\xfe\xff\xfe\xff"))
     for tag in elements.vendor_tags:
-        parts.append(_element(221, tag.oui.to_bytes(3, "big") + bytes((tag.oui_type,)) + tag.data))
-    return b"".join(parts)
+        parts.append((221, tag.oui.to_bytes(3, "big") + bytes((tag.oui_type,)) + tag.data))
+    return parts
+
+
+@lru_cache(maxsize=10_000)
+def _elements(elements: Elements, channel: int) -> bytes:
+    return b"".join(_element(number, data) for number, data in numbered(elements, channel))

@@ -8,7 +8,7 @@ names are part of what the platform shows.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from wifi_assets.demo.frame import VendorTag, wps_tag
 
@@ -95,16 +95,31 @@ _MEDIATEK = VendorTag(0x000CE7, 8, bytes.fromhex("0a000000"))
 _GOOGLE = VendorTag(0xF4F5E8, 1, bytes.fromhex("02"))
 _APPLE = VendorTag(0x0017F2, 10, bytes.fromhex("00010400000000"))
 
-#: Vendor tags of phones that may pass by. An iPhone has none.
-PASSING_MODELS: tuple[tuple[VendorTag, ...], ...] = (
-    (),
-    (),
-    (_BROADCOM, _MICROSOFT, _MBO),
-    (_QUALCOMM, _MBO),
-    (_MEDIATEK, _MICROSOFT),
-    (_MICROSOFT, _MBO),
-    (_HUAWEI, _BROADCOM),
-    (_GOOGLE, _GOOGLE, _MBO),
+
+class Model(NamedTuple):
+    """What the probe requests of one model of phone say of it.
+
+    Attributes:
+        tags: Vendor tags, in order.
+        ht_capabilities: As in ``Elements``.
+        has_he: As in ``Elements``.
+    """
+
+    tags: tuple[VendorTag, ...]
+    ht_capabilities: int | None
+    has_he: bool
+
+
+#: Phones that may pass by. An iPhone has no vendor tags; a newer one tells by its HE capabilities.
+PASSING_MODELS = (
+    Model((), 0x402D, False),
+    Model((), 0x402D, True),
+    Model((_BROADCOM, _MICROSOFT, _MBO), 0x002D, True),
+    Model((_QUALCOMM, _MBO), 0x01EF, True),
+    Model((_MEDIATEK, _MICROSOFT), 0x016F, False),
+    Model((_MICROSOFT, _MBO), 0x09E7, False),
+    Model((_HUAWEI, _BROADCOM), 0x012D, False),
+    Model((_GOOGLE, _GOOGLE, _MBO), 0x01EF, True),
 )
 
 
@@ -119,6 +134,8 @@ class Device:
         networks: SSIDs of its probe requests; empty is the wildcard, None a request without SSID element.
         changes_address: With each scan burst.
         signal_dbm: Mean signal at the sniffer.
+        ht_capabilities: As in ``Elements``.
+        has_he: As in ``Elements``.
         hours: Hours of the day (UTC) at which it may be here.
         away: (modulus, remainder): it is away on days, counted since 1970, that leave this remainder.
     """
@@ -129,6 +146,8 @@ class Device:
     networks: tuple[bytes | None, ...] = (WILDCARD,)
     changes_address: bool = False
     signal_dbm: int = -55
+    ht_capabilities: int | None = None
+    has_he: bool = False
     hours: frozenset[int] = frozenset(range(24))
     away: tuple[int, int] | None = None
 
@@ -166,13 +185,13 @@ _HOME_FROM_WORK = frozenset((0, 5, 6, 16, 17, 18, 19, 20, 21, 22, 23))
 
 NADIAS_PHONE = Device(
     "Nadia's phone", "ae:31:7c:02:5d:10", (_SAMSUNG, _BROADCOM, _MICROSOFT), (WILDCARD, HOME),
-    changes_address=True, signal_dbm=-48, hours=_HOME_FROM_WORK,
+    changes_address=True, signal_dbm=-48, ht_capabilities=0x002D, has_he=True, hours=_HOME_FROM_WORK,
 )  # fmt: skip
 RESIDENTS = (
     NADIAS_PHONE,
     # Away on one day of three.
-    Device("Tom's iPhone", "d6:0b:44:9e:21:77", changes_address=True, signal_dbm=-52,
-           hours=_HOME_FROM_WORK, away=(3, 1)),
+    Device("Tom's iPhone", "d6:0b:44:9e:21:77", changes_address=True, signal_dbm=-52, ht_capabilities=0x402D,
+           has_he=True, hours=_HOME_FROM_WORK, away=(3, 1)),
     Device("Nadia's laptop", "94:b8:6d:1a:2b:3c", (_MICROSOFT,), (WILDCARD, HOME, HOTEL, TRAIN),
            signal_dbm=-45, hours=_HOME_FROM_WORK),
     Device("Kitchen speaker", "54:2a:1b:07:70:01", (_WMM,), (WILDCARD, HOME), signal_dbm=-60),
@@ -200,12 +219,12 @@ NEIGHBOURS = (
     Device("Laptop next door", "94:b8:6d:de:ad:01", (_MICROSOFT,), (WILDCARD, b"Nachbar 5G", HOTEL),
            signal_dbm=-80, hours=_AWAKE),
     Device("Phone next door", None, (_MEDIATEK, _BROADCOM), changes_address=True, signal_dbm=-76,
-           hours=_AWAKE),
+           ht_capabilities=0x016F, hours=_AWAKE),
     # Asks without an SSID element: some drivers do.
     Device("Light bulb next door", "50:c7:bf:0f:0f:0f", (), (None,), signal_dbm=-83),
 )  # fmt: skip
 #: Scans once in four minutes with another address, day and night: one session over all midnights.
-ROBOT = Device("Robot next door", None, (_GOOGLE, _WMM), changes_address=True, signal_dbm=-79)
+ROBOT = Device("Robot next door", None, (_GOOGLE, _WMM), changes_address=True, signal_dbm=-79, ht_capabilities=0x006E)
 #: Probes of this one stand exactly 5 minutes apart, and then a millisecond more.
 METRONOME = Device("Metronome", None, (_QUALCOMM, _QUALCOMM), changes_address=True, signal_dbm=-70)
 #: Passes once a day and looks for every hostile SSID.

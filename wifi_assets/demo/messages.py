@@ -11,7 +11,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-from wifi_assets.demo.frame import BROADCAST, CONTROL, Frame, VendorTag
+from wifi_assets.demo.frame import BROADCAST, CONTROL, EXTENDED, Frame, VendorTag, numbered
 from wifi_assets.demo.household import TSHARK_NAMES
 
 
@@ -20,7 +20,7 @@ class Shape(StrEnum):
 
     ``EK`` is tshark 3 and later with ``-T ek``: ``{"timestamp": …, "layers": {…}}``, subtype and SSID in
     hex. ``FLAT`` is the same without ``layers``. ``TSHARK2`` is flat as tshark 2 wrote it: the subtype
-    decimal, the SSID as text, colons in vendor data.
+    and the HT capabilities decimal, the SSID as text, colons in vendor data.
     """
 
     EK = "ek"
@@ -91,7 +91,7 @@ def _layers(frame: Frame, shape: Shape) -> dict[str, list[str]]:
     old = shape is Shape.TSHARK2
     layers: dict[str, list[str]] = {
         "wlan_fc_type": [str(frame.kind)],
-        "wlan_fc_type_subtype": [str(frame.subtype) if old else f"0x{frame.subtype:04x}"],
+        "wlan_fc_type_subtype": [_hex(frame.subtype, old=old)],
         "wlan_radio_channel": [str(frame.channel)],
     }
     if frame.signal_dbm is not None:
@@ -111,7 +111,12 @@ def _layers(frame: Frame, shape: Shape) -> dict[str, list[str]]:
         return layers
     layers["wlan_tagged_all"] = ["1"]
     tags = frame.elements.vendor_tags
+    elements = numbered(frame.elements, frame.channel)
+    ht_capabilities = frame.elements.ht_capabilities
     fields = {
+        "wlan_tag_number": [str(number) for number, _ in elements],
+        "wlan_ext_tag_number": [str(data[0]) for number, data in elements if number == EXTENDED],
+        "wlan_ht_capabilities": [] if ht_capabilities is None else [_hex(ht_capabilities, old=old)],
         "wlan_tag_vendor_data": [_data(tag, colons=old) for tag in tags if tag.oui not in DISSECTED],
         "wlan_tag_vendor_oui_type": [str(tag.oui_type) for tag in tags],
         "wlan_tag_oui": [str(tag.oui) for tag in tags],
@@ -123,6 +128,10 @@ def _layers(frame: Frame, shape: Shape) -> dict[str, list[str]]:
         "wlan_ssid": [] if frame.elements.ssid is None else [_ssid(frame.elements.ssid, old=old)],
     }
     return layers | {field: values for field, values in fields.items() if values}
+
+
+def _hex(number: int, *, old: bool) -> str:
+    return str(number) if old else f"0x{number:04x}"
 
 
 def _data(tag: VendorTag, *, colons: bool) -> str:

@@ -87,11 +87,18 @@ TEXTS: Mapping[str, str] = {
     "country_code": "wlan_country_info_code",
     "wps_device_name": "wps_device_name",
 }
-NUMBER_LISTS: Mapping[str, str] = {"tag_vendor_oui_type": "wlan_tag_vendor_oui_type", "tag_oui": "wlan_tag_oui"}
+#: Column -> (message field, highest value): in hex as the subtype is, or decimal from tshark 2.
+HEX_NUMBERS: Mapping[str, tuple[str, int]] = {"ht_capabilities": ("wlan_ht_capabilities", 0xFFFF)}
+NUMBER_LISTS: Mapping[str, str] = {
+    "tag_number": "wlan_tag_number",
+    "ext_tag_number": "wlan_ext_tag_number",
+    "tag_vendor_oui_type": "wlan_tag_vendor_oui_type",
+    "tag_oui": "wlan_tag_oui",
+}
 HEX_LIST = ("tag_vendor_data", "wlan_tag_vendor_data")
 
 _INTEGER = re.compile(r"-?[0-9]+", re.ASCII)
-_SUBTYPE = re.compile(r"0x[0-9a-fA-F]{1,4}|[0-9]{1,3}", re.ASCII)
+_HEX_NUMBER = re.compile(r"0x[0-9a-fA-F]{1,4}|[0-9]{1,5}", re.ASCII)
 _HEX = re.compile(r"[0-9a-fA-F:]*", re.ASCII)
 
 
@@ -114,6 +121,8 @@ def read_message(value: bytes | None, kafka_timestamp: datetime, rules: Rules) -
     frame: dict[str, Any] = {"event_time": event_time, "frame_type": subtype >> 4, "frame_subtype": subtype}
     for column, (field, low, high) in NUMBERS.items():
         frame[column] = _first(layers, field, lambda text, low=low, high=high: _number(text, low, high))  # type: ignore[misc]
+    for column, (field, high) in HEX_NUMBERS.items():
+        frame[column] = _first(layers, field, lambda text, high=high: _hex_number(text, high))  # type: ignore[misc]
     for column, field in ADDRESSES.items():
         frame[column] = _first(layers, field, normal_address)
     for column, field in TEXTS.items():
@@ -201,6 +210,15 @@ def _number(text: str, low: int, high: int) -> int:
     return number
 
 
+def _hex_number(text: str, high: int) -> int:
+    if not _HEX_NUMBER.fullmatch(text):
+        raise ValueError(text)
+    number = int(text, 0) if text.startswith("0x") else int(text)
+    if number > high:
+        raise ValueError(text)
+    return number
+
+
 def _hex(text: str) -> str:
     if not _HEX.fullmatch(text):
         raise ValueError(text)
@@ -234,13 +252,11 @@ def _subtype(layers: dict[str, Any]) -> tuple[str, int]:
     written = values[0]
 
     def number(text: str) -> int:
-        if not _SUBTYPE.fullmatch(text):
-            raise ValueError(text)
-        subtype = int(text, 0) if text.startswith("0x") else int(text)
+        subtype = _hex_number(text, 0xFFFF)
         # tshark writes the control frame extensions (IEEE 802.11-2020, 9.2.4.1.3) as 0x0160 + extension.
         if 0x160 <= subtype <= 0x16F:
             return 22
-        if not 0 <= subtype <= 63:
+        if subtype > 63:
             raise ValueError(text)
         return subtype
 

@@ -25,6 +25,7 @@ from wifi_assets.frames.message import (
     ADDRESSES,
     AHEAD,
     HEX_LIST,
+    HEX_NUMBERS,
     LAST_MILLISECOND,
     NUMBER_LISTS,
     NUMBERS,
@@ -137,9 +138,9 @@ def _number(field: str, low: int, high: int) -> str:
     return f"CASE WHEN {_is_one(field, number)} AND {number} BETWEEN {low} AND {high} THEN {number} END"
 
 
-def _subtype(field: str) -> str:
-    is_hex = _matches(field, '"0x00[0-3][0-9a-f]"')
-    return f"CASE WHEN {is_hex} THEN TRY_CAST({_value(field)} AS BIGINT) ELSE {_number(field, 0, 63)} END"
+def _hex_number(field: str, digits: str, high: int) -> str:
+    is_hex = _matches(field, f'"0x{digits}"')
+    return f"CASE WHEN {is_hex} THEN TRY_CAST({_value(field)} AS BIGINT) ELSE {_number(field, 0, high)} END"
 
 
 def _address(field: str) -> str:
@@ -178,11 +179,14 @@ def _columns(rules: Rules) -> dict[str, tuple[str, str]]:
     """Lake column -> (message field, SQL that makes the one of the other's JSON text; NULL if it can't)."""
     columns = {
         "frame_type": ("wlan_fc_type", _number("wlan_fc_type", 0, 3)),
-        "frame_subtype": ("wlan_fc_type_subtype", _subtype("wlan_fc_type_subtype")),
+        "frame_subtype": ("wlan_fc_type_subtype", _hex_number("wlan_fc_type_subtype", "00[0-3][0-9a-f]", 63)),
         HEX_LIST[0]: (HEX_LIST[1], _hex_list(HEX_LIST[1])),
         "ssid_bytes": ("wlan_ssid", _ssid("wlan_ssid", rules.ssid_encoding)),
     }
     columns |= {column: (field, _number(field, low, high)) for column, (field, low, high) in NUMBERS.items()}
+    columns |= {
+        column: (field, _hex_number(field, "[0-9a-f]{4}", high)) for column, (field, high) in HEX_NUMBERS.items()
+    }
     columns |= {column: (field, _address(field)) for column, field in ADDRESSES.items()}
     columns |= {column: (field, _text(field)) for column, field in TEXTS.items()}
     columns |= {column: (field, _number_list(field)) for column, field in NUMBER_LISTS.items()}

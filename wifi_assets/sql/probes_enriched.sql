@@ -9,7 +9,7 @@ SELECT m.day, m.topic_generation, m.kafka_partition, m.kafka_offset, m.event_tim
   d.name AS source_device_name,
   d.mac IS NOT NULL AND d.is_guest IS NOT DISTINCT FROM FALSE AS is_known_device,
   m.destination_address, m.destination_address_resolved, m.signal_dbm, m.ssid, m.ssid_bytes,
-  m.tag_vendor_data, m.tag_vendor_oui_type, m.tag_oui,
+  m.tag_number, m.ext_tag_number, m.ht_capabilities, m.tag_vendor_data, m.tag_vendor_oui_type, m.tag_oui,
   CASE WHEN NOT m.is_randomised THEN v.vendor END AS source_vendor,
   m.is_randomised,
   md5(coalesce(array_join(m.tag_vendor_data, ','), '-')

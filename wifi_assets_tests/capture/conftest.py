@@ -56,7 +56,11 @@ def device_name(name: bytes) -> bytes:
 def _every_frame() -> list[Packet]:
     frames = [probe(ssid, *VENDORS[: number % 5], dbm=-30 - number) for number, ssid in enumerate(SSIDS)]
     frames += [probe(b"tv", device_name(name)) for name in (b'TV "<\x01\n\t\\', b"M\xfcller", b'","wlan_ta":["66:66')]
-    frames += [probe(b"", dbm=None), probe(b"", source="DA:A1:19:00:00:0A")]
+    he_capabilities = Dot11Elt(ID=255, info=b"\x23" + bytes(21))
+    frames += [
+        probe(b"", dbm=None) / he_capabilities / Dot11Elt(ID=221, info=VENDORS[0]),
+        probe(b"", source="DA:A1:19:00:00:0A"),
+    ]
     for subtype in range(16):
         frames.append(radio() / Dot11(type=0, subtype=subtype, addr1=ALL, addr2=ME, addr3=ROUTER) / Raw(bytes(24)))
         frames.append(

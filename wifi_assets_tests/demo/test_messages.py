@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wifi_assets.demo import frame as ieee80211
-from wifi_assets.demo.frame import BROADCAST, Elements, Frame, VendorTag, wps_tag
+from wifi_assets.demo.frame import BROADCAST, Elements, Frame, VendorTag, numbered, wps_tag
 from wifi_assets.demo.household import HOSTILE_SSIDS
 from wifi_assets.demo.messages import Message, Shape, as_heard, message, resolved
 from wifi_assets.demo.truth import fingerprint
@@ -83,6 +83,10 @@ def test_the_parser_reads_back_what_was_simulated(day: list[Frame], shape: Shape
         assert row["tag_vendor_data"] == (list(data) or None)
         assert row["tag_vendor_oui_type"] == (list(types) or None)
         assert row["tag_oui"] == (list(ouis) or None)
+        numbers = numbered(elements, frame.channel) if elements else []
+        assert row["tag_number"] == ([number for number, _ in numbers] or None)
+        assert row["ext_tag_number"] == ([35] if elements and elements.has_he else None)
+        assert row["ht_capabilities"] == (elements.ht_capabilities if elements else None)
         assert row["ssid_bytes"] == (elements.ssid if elements else None)
         assert row["country_code"] == (elements.country if elements else None)
 
@@ -96,7 +100,7 @@ def test_the_key_is_the_transmitter_or_else_the_receiver() -> None:
 
 
 def test_the_three_shapes() -> None:
-    elements = Elements(b"caf\xc3\xa9", (VendorTag(0x001018, 2, b"\x00\x1c"), wps_tag("Büro")))
+    elements = Elements(b"caf\xc3\xa9", (VendorTag(0x001018, 2, b"\x00\x1c"), wps_tag("Büro")), None, 0x2D, True)
     probe = replace(PROBE, elements=elements)
 
     def read(made: Message) -> dict[str, Any]:
@@ -107,6 +111,9 @@ def test_the_three_shapes() -> None:
     assert ek["layers"] | {"timestamp": ek["timestamp"]} == flat
     assert flat["wlan_fc_type_subtype"] == ["0x0004"]
     assert flat["wlan_ssid"] == ["636166c3a9"]
+    assert flat["wlan_tag_number"] == ["0", "1", "3", "45", "255", "221", "221"]
+    assert flat["wlan_ext_tag_number"] == ["35"]
+    assert (flat["wlan_ht_capabilities"], old["wlan_ht_capabilities"]) == (["0x002d"], ["45"])
     assert flat["wlan_tag_vendor_data"] == ["02001c"]
     assert flat["wps_device_name"] == ["B\ufffd\ufffdro"]
     assert old["wlan_fc_type_subtype"] == ["4"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from wifi_assets.frames.message import ADDRESSES, NUMBER_LISTS, NUMBERS, TEXTS
+from wifi_assets.frames.message import ADDRESSES, HEX_NUMBERS, NUMBER_LISTS, NUMBERS, TEXTS
 from wifi_assets_tests.frames.messages import HEARD, OLD_PROBE, PROBE, compact, document
 
 _HEARD_MS = int(HEARD.timestamp() * 1000)
@@ -48,6 +48,9 @@ def _plain_message(chance: random.Random) -> bytes:
     }
     for field, low, high in NUMBERS.values():
         fields[field] = [str(chance.choice([low, high, chance.randint(low, high)]))]
+    for field, high in HEX_NUMBERS.values():
+        number = chance.choice([0, high, chance.randint(0, high)])
+        fields[field] = [str(number) if old else f"0x{number:04x}"]
     for field in ADDRESSES.values():
         fields[field] = [chance.choice(["ff:ff:ff:ff:ff:ff", chance.randbytes(6).hex(":")])]
     for field in TEXTS.values():

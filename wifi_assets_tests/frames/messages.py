@@ -32,15 +32,19 @@ PROBE: dict[str, list[str]] = {
     "wlan_sa": ["94:04:9c:cd:b7:50"],
     "wlan_sa_resolved": ["HuaweiTe_cd:b7:50"],
     "wlan_tagged_all": ["1"],
+    "wlan_tag_number": ["0", "1", "50", "3", "45", "127", "255", "221", "221", "221"],
+    "wlan_ext_tag_number": ["35"],
+    "wlan_ht_capabilities": ["0x402d"],
     "wlan_tag_vendor_data": ["00904c0408bf0c", "08"],
     "wlan_tag_vendor_oui_type": ["4", "8", "8"],
     "wlan_tag_oui": ["4120", "20722", "20722"],
     "wlan_ssid": ["686f6d65"],
 }
 
-#: The same from tshark 2: the subtype decimal, the SSID as text, colons between the bytes of vendor data.
+#: The same from tshark 2: hex numbers decimal, the SSID as text, colons between the bytes of vendor data.
 OLD_PROBE = PROBE | {
     "wlan_fc_type_subtype": ["4"],
+    "wlan_ht_capabilities": ["16429"],
     "wlan_ssid": ["home"],
     "wlan_tag_vendor_data": ["00:90:4c:04:08:bf:0c", "08"],
 }
@@ -65,6 +69,9 @@ ROW = {
     "station_address": None,
     "station_address_resolved": None,
     "tagged_all": 1,
+    "tag_number": [0, 1, 50, 3, 45, 127, 255, 221, 221, 221],
+    "ext_tag_number": [35],
+    "ht_capabilities": 0x402D,
     "tag_vendor_data": ["00904c0408bf0c", "08"],
     "tag_vendor_oui_type": [4, 8, 8],
     "tag_oui": [4120, 20722, 20722],

@@ -26,7 +26,14 @@ def test_a_number_has_its_range(layered: bool, field: str, column: str, low: int
         assert (refused.reason, refused.detail) == (Reason.OUT_OF_RANGE, f"{field}: '{beyond}'")
 
 
-@pytest.mark.parametrize("field", ["wlan_tag_oui", "wlan_tag_vendor_oui_type"])
+@pytest.mark.parametrize("text", ["16429", "0x402d", "0x402D", "0x0000", "0", "65535", "0xffff"])
+def test_ht_capabilities_are_hex_or_decimal(layered: bool, text: str) -> None:
+    assert read(probe(layered=layered, wlan_ht_capabilities=[text]))["ht_capabilities"] == int(text, 0)
+
+
+@pytest.mark.parametrize(
+    "field", ["wlan_tag_oui", "wlan_tag_vendor_oui_type", "wlan_tag_number", "wlan_ext_tag_number"]
+)
 def test_each_number_of_a_list_has_its_range(layered: bool, field: str) -> None:
     column = field.removeprefix("wlan_")
     assert read(probe(layered=layered, **{field: ["0", str(2**63 - 1)]}))[column] == [0, 2**63 - 1]
@@ -41,6 +48,7 @@ def test_each_number_of_a_list_has_its_range(layered: bool, field: str) -> None:
         *(("wlan_radio_signal_dbm", text) for text in ("", "+5", " 5", "5 ", "5.0", "0x5", "1e1", "٥", "²", "--5")),
         ("wlan_radio_signal_dbm", "5" * 9999),
         *(("wlan_fc_type_subtype", text) for text in ("", "64", "-1", "0x", "0x40", "0x015f", "0x0170", "0X04", "ff")),
+        *(("wlan_ht_capabilities", text) for text in ("", "-1", "65536", "0x10000", "402d", "0x", "1.0")),
         *(("wlan_fc_type", text) for text in ("4", "-1", "1", "2", "x")),
         *(("wlan_sa", text) for text in ("", "94:04:9c:cd:b7", "94:04:9c:cd:b7:50:00", "94:04-9c:cd:b7:50",
                                          "94049ccdb750", "g4:04:9c:cd:b7:50", " 94:04:9c:cd:b7:50",
