@@ -68,6 +68,11 @@ class Settings(BaseSettings):
     neo4j_password: SecretStr | None = Field(None, description="password")
     neo4j_ca: Path | None = Field(None, description="PEM file of the CA that signed the server's certificate")
 
+    lag_seconds: int = Field(
+        30,
+        ge=1,
+        description="seconds between two looks whether messages wait; fewer: fresher tables, but more runs and events",
+    )
     sensors_on: bool = Field(False, description="start the sensors and the schedules by themselves")
     keep_runs_days: int = Field(
         7, ge=1, description="days for which Dagster's runs and events are kept; those that a day's state rests on stay"

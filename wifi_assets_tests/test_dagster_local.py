@@ -7,6 +7,7 @@ from dagster import DagsterInstance
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 from dagster._core.scheduler.instigation import TickStatus
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 
@@ -15,6 +16,10 @@ def test_the_instance_is_what_the_file_says(tmp_path: Path) -> None:
     shutil.copy(DEPLOY / "dagster.local.yaml", tmp_path / "dagster.yaml")
     with DagsterInstance.from_config(str(tmp_path)) as instance:
         assert isinstance(instance.run_coordinator, QueuedRunCoordinator)
+        assert instance.run_coordinator.dequeue_interval_seconds == 1
+        assert instance.run_coordinator.dequeue_use_threads
+        assert instance.get_settings("sensors")["num_workers"] == 4
+        assert isinstance(instance.compute_log_manager, NoOpComputeLogManager)
         limits = instance.get_concurrency_config()
         assert limits.run_queue_config.max_concurrent_runs == 3
         assert limits.run_queue_config.tag_concurrency_limits == [{"key": "dagster/backfill", "limit": 1}]

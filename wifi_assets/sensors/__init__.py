@@ -24,7 +24,7 @@ def build(
 ) -> list[dg.SensorDefinition]:
     """The sensors of these settings; without a source of devices or a webhook theirs are not among them."""
     status = dg.DefaultSensorStatus.RUNNING if settings.sensors_on else dg.DefaultSensorStatus.STOPPED
-    sensors = [kafka_lag_sensor(lake, kafka, settings.first_day, status)]
+    sensors = [kafka_lag_sensor(lake, kafka, settings.first_day, settings.lag_seconds, status)]
     if source is not None:
         sensors.append(unifi_devices_sensor(source, settings.first_day, settings.relabel_days, status))
     sensors += sink_sensors(targets, status)
