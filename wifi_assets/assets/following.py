@@ -8,7 +8,15 @@ import time
 
 import dagster as dg
 
-from wifi_assets.assets.metadata import definition_metadata, done_metadata, report_late_days, said_plainly, stored_rows
+from wifi_assets.assets.metadata import (
+    definition_metadata,
+    done_metadata,
+    draws,
+    pictures,
+    report_late_days,
+    said_plainly,
+    stored_rows,
+)
 from wifi_assets.lake import Lake
 from wifi_assets.partitions import days_of
 from wifi_assets.schemas import TABLES
@@ -41,10 +49,14 @@ def following(
     )
     def follow(context: dg.AssetExecutionContext, config: FollowConfig) -> dg.MaterializeResult:
         asked = days_of(context)
+        rebuilt = config.rebuild and bool(asked)
+        drawing = draws(context, asked, rebuilt=rebuilt)
         began = time.monotonic()
         with said_plainly():
-            done = rebuild(lake, name, asked) if config.rebuild and asked else catch_up(lake, name)
+            done = rebuild(lake, name, asked) if rebuilt else catch_up(lake, name)
+            seconds = time.monotonic() - began
+            drawn = pictures(lake, name, done.days) if drawing else {}
         report_late_days(context, done.days, asked)
-        return dg.MaterializeResult(metadata=done_metadata(done, time.monotonic() - began, stored_rows(lake, name)))
+        return dg.MaterializeResult(metadata=done_metadata(done, seconds, stored_rows(lake, name)) | drawn)
 
     return follow

@@ -78,9 +78,10 @@ def signal_by_device(period: Period, size: Size = WIDE) -> Figure:
     axes.set_facecolor("#F4F4F4")
     axes.set_yticks(np.arange(len(names)) + 0.5, [name(one, size) for one in names], parse_math=False)
     axes.tick_params(labelsize=9, length=3)
+    axis.mark_silence(axes)
     axis.label(axes, size.slices // 30)
     bar = drawn.colorbar(image, ax=axes, shrink=min(1, 2 / (0.26 * len(names) + 0.4)), pad=0.01)
-    bar.set_label(f"mean dBm in {axis.slice_words}; grey: none heard", fontsize=8)
+    bar.set_label(f"mean dBm per {axis.slice_words}; grey: none heard", fontsize=8)
     bar.ax.tick_params(labelsize=8)
     _left_out(drawn, len(names), devices["devices"][0].as_py(), "known device")
     return drawn
@@ -146,8 +147,9 @@ def probes_over_time(period: Period, size: Size = WIDE) -> Figure:
         held = row > 0
         axes.bar(left[held], row[held], (right - left)[held], bottom=under[held], align="edge", color=colour)
         under += row
+    axis.mark_silence(axes)
     axis.label(axes, size.slices // 30)
-    axes.set_ylabel(f"probe requests in {axis.slice_words}", fontsize=9)
+    axes.set_ylabel(f"probe requests per {axis.slice_words}", fontsize=9)
     legend(axes, [Patch(color=c, label=w) for (w, c), row in zip(kinds, probes, strict=True) if row.any()], 3)
     return drawn
 
@@ -181,10 +183,11 @@ def signal_by_address(period: Period, size: Size = WIDE) -> Figure:
         plain(axes).scatter(x[own], dbm[own], s=3, color=KNOWN, linewidths=0, rasterized=True)
         axes.set_title(name(device or address, size), fontsize=9, loc="left", pad=2, parse_math=False)
         axes.tick_params(labelsize=8)
+        axis.mark_silence(axes)
         axes.set_yticks([-90, -60, -30])
         axes.set_ylim(min(_WEAKEST, dbm.min()), max(_STRONGEST, dbm.max()))
     axis.label(strips[-1], size.slices // 30)
-    drawn.supylabel(f"mean signal in {axis.slice_words}, dBm", fontsize=9)
+    drawn.supylabel(f"mean signal per {axis.slice_words}, dBm", fontsize=9)
     _left_out(drawn, len(addresses), busiest["addresses"][0].as_py(), "source address", "source addresses")
     return drawn
 
@@ -204,7 +207,8 @@ def signal_distribution(period: Period, size: Size = WIDE) -> Figure:
     axes.bar(dbm, probes - known, 0.9, bottom=known, color=OTHER)
     axes.set_xlabel("signal, dBm", fontsize=9)
     axes.set_ylabel("probe requests", fontsize=9)
-    legend(axes, [Patch(color=KNOWN, label="known devices"), Patch(color=OTHER, label="others")], 2)
+    if known.any():
+        legend(axes, [Patch(color=KNOWN, label="known devices"), Patch(color=OTHER, label="others")], 2)
     return drawn
 
 

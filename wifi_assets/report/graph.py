@@ -64,14 +64,17 @@ def networks_looked_for(period: Period, size: Size = WIDE) -> Figure:
     )
     axes.scatter(np.full(len(sources), _LEFT), left_at, s=22, color=colours[kinds], zorder=3)
     axes.scatter(np.full(len(ssids), _RIGHT), right_at, s=22, color="black", marker="s", zorder=3)
-    for words, at, x, side in ((sources, left_at, -0.02, "right"), (ssids, right_at, 1.02, "left")):
+    for words, at, x, side, away in ((sources, left_at, _LEFT, "right", -6), (ssids, right_at, _RIGHT, "left", 6)):
         for word, y in zip(words, at, strict=True):
-            axes.text(x, y, name(word, size), ha=side, va="center", fontsize=9, parse_math=False)
+            axes.annotate(
+                name(word, size), (x, y), (away, 0), textcoords="offset points", ha=side, va="center", fontsize=9,
+                parse_math=False,
+            )  # fmt: skip
     axes.set_xlim(-0.03, 1.03)
     axes.set_ylim(1.02, -0.02)
     labels = ("known device", "other", "random address")
     shown = [Patch(color=colours[kind], label=labels[kind]) for kind in sorted(set(kinds))]
-    drawn.legend(handles=shown, loc="outside upper left", ncols=3, fontsize=9, frameon=False)
+    drawn.legend(handles=shown, loc="outside upper left", ncols=3, fontsize=8, frameon=False, handlelength=1.2)
     if len(sources) < totals["sources"] or len(ssids) < totals["ssids"]:
         note(
             drawn,

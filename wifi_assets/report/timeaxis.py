@@ -64,11 +64,14 @@ class TimeAxis:
         step = self.slice_seconds * _SECOND
         return np.concatenate([np.arange(s, e, step) for s, e in zip(self.starts, self.ends, strict=True)])
 
-    def label(self, axes: Axes, ticks: int) -> None:
-        """Limits, ticks in UTC, and a line wherever time was left out."""
-        axes.set_xlim(self.edges[0], self.edges[-1])
+    def mark_silence(self, axes: Axes) -> None:
+        """A line wherever time was left out."""
         for right in self.edges[1:-1:2]:
             axes.axvline(right, color=DARK, linewidth=0.8, linestyle=(0, (2, 2)))
+
+    def label(self, axes: Axes, ticks: int) -> None:
+        """Limits and ticks in UTC."""
+        axes.set_xlim(self.edges[0], self.edges[-1])
         moments, step = self._moments(ticks)
         years = sorted({datetime.fromtimestamp(int(at) / _SECOND, UTC).year for at in (*self.starts, *self.ends - 1)})
         words, before = [], ""
