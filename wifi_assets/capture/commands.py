@@ -1,7 +1,8 @@
 """``wifi-assets capture``.
 
 Here belong its options, what it prints and its exit codes: 0 every frame of every file is on the topic, 1
-it failed, also for one file of many, 2 wrong use. Not here: the work itself (``replay.py``).
+it failed, also for one file of many, 2 wrong use. Not here: the work itself (``replay.py``) or the live capture
+(``live_commands.py``).
 """
 
 import json
@@ -12,10 +13,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from wifi_assets.capture.live_commands import LiveOptions, capture_live
 from wifi_assets.capture.replay import Replayed, replay
 from wifi_assets.capture.tshark import TsharkMissingError, find_tshark
 from wifi_assets.cli_settings import settings_or_usage_error
@@ -31,6 +34,20 @@ from wifi_assets.resources.producer import CheckedProducer, TopicError
     help="Capture files, pcap or pcapng, also gzipped.",
 )
 @click.argument("more", nargs=-1, type=click.Path(path_type=Path), metavar="")
+@click.option("--interface", help="Network interface in monitor mode, or a FIFO with pcap, or - (standard input).")
+@click.option("--keep-hours", type=click.IntRange(1), help="Keep so many hours as pcap files in FOLDER/pcap.")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="data/capture",
+    show_default=True,
+    help="Holds frames that wait for Kafka, and the pcap files.",
+)
+@click.option(
+    "--buffer-mib", type=click.IntRange(1), default=512, show_default=True, help="Limit of what waits for Kafka."
+)
+@click.option("--hop", help="Channels to hop over, such as 1,6,11; needs iw and root.")
+@click.option("--dwell", type=click.FloatRange(0.05), default=0.5, show_default=True, help="Seconds on each channel.")
 @click.option("--topic", help="Instead of WIFI_KAFKA_TOPIC.")
 @click.option(
     "--create-topic",
@@ -44,23 +61,39 @@ def capture(
     context: click.Context,
     read: tuple[Path, ...],
     more: tuple[Path, ...],
+    interface: str | None,
+    keep_hours: int | None,
+    folder: Path,
+    buffer_mib: int,
+    hop: str | None,
+    dwell: float,
     topic: str | None,
     create_topic: int | None,
     as_json: bool,
 ) -> None:
-    """Put the frames of captures on the Kafka topic, one message a frame.
+    """Put frames on the Kafka topic, one message a frame: of capture files, or live from an interface.
 
     Needs tshark, and Kafka at WIFI_KAFKA_BOOTSTRAP (WIFI_KAFKA_CONFIG holds logins and TLS). The message is
     what tshark prints, its key the transmitter's address or else the receiver's, its time the frame's. Each
     delivery is checked. A file that is cut short delivers its whole frames; the other files are still done.
     Reading a file twice puts its frames on the topic twice.
+
+    With --interface it runs until Ctrl-C or SIGTERM. While Kafka is away frames wait in FOLDER, also over a new
+    start; docs/capture.md has the steps for monitor mode.
     """
     paths = [*read, *more]
-    if not read:
-        raise click.UsageError("say which files to read: --read FILE…")
+    if bool(read) == bool(interface) or (interface and more):
+        raise click.UsageError("say which files to read: --read FILE…, or where to listen: --interface NAME")
+    channels = _channels(hop)
+    live_only = ("keep_hours", "folder", "buffer_mib", "hop", "dwell")
+    if read and any(context.get_parameter_source(name) != ParameterSource.DEFAULT for name in live_only):
+        raise click.UsageError("--keep-hours, --folder, --buffer-mib, --hop and --dwell go with --interface")
     settings = settings_or_usage_error()
     topic = topic or settings.kafka_topic
     config = {"bootstrap.servers": settings.kafka_bootstrap, **settings.kafka_config}
+    if interface:
+        options = LiveOptions(interface, keep_hours, folder, buffer_mib, channels, dwell)
+        context.exit(capture_live(options, config, topic, create_topic, as_json=as_json))
     outcomes = [Replayed(click.format_filename(path)) for path in paths]
     since, error = time.monotonic(), None
     try:
@@ -83,6 +116,16 @@ def capture(
     _print(outcomes, error, f"{topic} on {config['bootstrap.servers']}", seconds, as_json=as_json)
     if error or any(outcome.problem for outcome in outcomes):
         context.exit(1)
+
+
+def _channels(hop: str | None) -> list[int]:
+    try:
+        channels = [int(one) for one in hop.split(",")] if hop is not None else []
+    except ValueError:
+        channels = [0]
+    if any(channel < 1 for channel in channels):
+        raise click.BadParameter("numbers of channels, such as 1,6,11", param_hint="--hop")
+    return channels
 
 
 def _print(outcomes: list[Replayed], error: str | None, to: str, seconds: float, *, as_json: bool) -> None:

@@ -42,6 +42,10 @@ class TopicError(RuntimeError):
     """Messages do not reach the topic; one sentence says which broker and topic, why, and what to do."""
 
 
+class BrokerAwayError(TopicError):
+    """No broker answers; it may when asked again."""
+
+
 class TopicMissingError(TopicError):
     """The topic is not there, and was not to be made."""
 
@@ -149,6 +153,21 @@ class CheckedProducer:
             raise TopicError(f"{self.where}, topic {self.topic}: {self.delivered:,} of {self._put:,} messages arrived")
         return self.delivered
 
+    def settled(self, seconds: float) -> bool:
+        """Whether the broker has every message; waits no longer than that for the next one to arrive.
+
+        Raises:
+            TopicError: One was not delivered.
+        """
+        if len(self._producer):
+            self._serve(seconds)
+        return self.delivered == self._put
+
+    def heard(self) -> str | None:
+        """What the connection last suffered from, with the remedy. None: nothing, so far."""
+        cause = self._cause()
+        return f"{self._text(cause)}; {_REMEDIES[cause.code()]}" if cause else None
+
     def drop_queued(self) -> None:
         """Forget what is queued, and learn of what is under way: ``delivered`` is then final."""
         self._producer.purge(in_queue=True, in_flight=False)
@@ -205,10 +224,12 @@ class CheckedProducer:
                 return self._producer.list_topics(timeout=1)
             except KafkaException as error:
                 self._serve(0)
-                if time.monotonic() > deadline or any(one.code() in _HOPELESS for one in self._heard):
+                hopeless = any(one.code() in _HOPELESS for one in self._heard)
+                if time.monotonic() > deadline or hopeless:
                     cause = self._cause() or error.args[0]
                     remedy = _REMEDIES.get(cause.code(), _REMEDIES[KafkaError._TRANSPORT])
-                    raise TopicError(f"Kafka at {self.where} does not answer: {self._text(cause)}; {remedy}") from error
+                    kind = TopicError if hopeless else BrokerAwayError
+                    raise kind(f"Kafka at {self.where} does not answer: {self._text(cause)}; {remedy}") from error
 
     def _create(self, partitions: int) -> None:
         made = self._admin.create_topics([NewTopic(self.topic, partitions, config={"retention.ms": "-1"})])
