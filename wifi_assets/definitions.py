@@ -6,7 +6,7 @@ Dagster finds ``defs`` here. No network is touched and no table opened at import
 import dagster as dg
 
 from wifi_assets import checks, sensors
-from wifi_assets.assets import aggregates, devices, enriched, raw, sinks, split
+from wifi_assets.assets import aggregates, devices, enriched, external, raw, sinks, split
 from wifi_assets.ingest import devices_of, lake_of, rules_of, topic_of
 from wifi_assets.jobs import (
     checks_job,
@@ -27,10 +27,14 @@ def build_defs(settings: Settings) -> dg.Definitions:
     lake, kafka = lake_of(settings), topic_of(settings)
     source, targets = devices_of(settings), sinks.targets(settings)
     days = daily(settings.first_day)
-    by_clock = checks_job(), maintenance_job(lake, settings.keep_days), purge_job(settings.keep_runs_days)
+    by_clock = (
+        checks_job(external.external_keys(settings, source)),
+        maintenance_job(lake, settings.keep_days),
+        purge_job(settings.keep_runs_days),
+    )
     return dg.Definitions(
         assets=[
-            raw.topic_spec(settings),
+            *external.build(settings, lake, kafka, source),
             raw.build(lake, kafka, rules_of(settings), settings.batch, days),
             *split.build(lake, days),
             *devices.build(lake, source),

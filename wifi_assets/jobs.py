@@ -53,13 +53,14 @@ def relabel_job() -> UnresolvedAssetJobDefinition:
     )
 
 
-def checks_job() -> UnresolvedAssetJobDefinition:
-    """All checks, those too that read whole tables or ask the targets."""
+def checks_job(external: list[dg.AssetKey]) -> UnresolvedAssetJobDefinition:
+    """All checks, those too that read whole tables or ask the targets; and a look at what others fill."""
     return dg.define_asset_job(
         "checks",
-        selection=dg.AssetSelection.all_asset_checks(),
+        selection=dg.AssetSelection.all_asset_checks() | dg.AssetSelection.assets(*external).without_checks(),
         executor_def=dg.in_process_executor,
-        description="Check everything: the account of the messages, tables against each other, targets, clocks.",
+        description="Check everything (the account of the messages, tables against each other, targets, clocks) and "
+        "observe topic and collections.",
     )
 
 

@@ -123,4 +123,5 @@ def test_every_sink_hangs_on_its_table_and_says_what_it_is(tmp_path: Path) -> No
             assert node.group_name == f"sink_{target}"
     topic = next(node for node in graph.asset_nodes if node.key.path == ["kafka", "pcap"])
     assert topic.metadata["bootstrap"] == "127.0.0.1:9092"
-    assert not topic.is_executable
+    assert topic.is_observable
+    assert not topic.is_materializable

@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from wifi_assets.assets.external import COLLECTION_KEYS
 from wifi_assets.assets.metadata import definition_metadata, done_metadata, said_plainly, stored_rows
 from wifi_assets.ingest import store_devices
 from wifi_assets.lake import Lake
@@ -21,11 +22,12 @@ class DevicesConfig(dg.Config):
 
 def build(lake: Lake, source: DeviceSource | None) -> list[dg.AssetsDefinition]:
     """The two assets; without a source the tables stay as they are (empty at first)."""
+    collections = [*COLLECTION_KEYS.values()] if source is not None else []
 
     def spec(name: str) -> dg.AssetSpec:
         return dg.AssetSpec(
             name,
-            deps=[] if name == "devices" else ["devices"],
+            deps=collections if name == "devices" else ["devices"],
             group_name="devices",
             kinds={"mongodb", "deltalake"},
             owners=["team:wifi_assets"],

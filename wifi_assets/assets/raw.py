@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from wifi_assets.assets.external import topic_key
 from wifi_assets.assets.metadata import days_metadata, definition_metadata, said_plainly, stored_rows
 from wifi_assets.drain import Drained, drain
 from wifi_assets.frames.message import Rules
@@ -17,7 +18,6 @@ from wifi_assets.partitions import days_of
 from wifi_assets.reparse import reparse
 from wifi_assets.resources.kafka import KafkaTopic
 from wifi_assets.schemas import TABLES
-from wifi_assets.settings import Settings
 
 
 class FramesConfig(dg.Config):
@@ -29,17 +29,6 @@ class FramesConfig(dg.Config):
     accept_loss: bool = False
 
 
-def topic_spec(settings: Settings) -> dg.AssetSpec:
-    """The topic, which others fill."""
-    return dg.AssetSpec(
-        ["kafka", settings.kafka_topic],
-        group_name="raw",
-        kinds={"kafka"},
-        description="Decoded 802.11 frames as tshark's JSON, one a message.",
-        metadata={"bootstrap": settings.kafka_bootstrap, "topic": settings.kafka_topic},
-    )
-
-
 def build(
     lake: Lake, kafka: KafkaTopic, rules: Rules, batch: int, days: dg.PartitionsDefinition
 ) -> dg.AssetsDefinition:
@@ -48,7 +37,7 @@ def build(
     def spec(name: str) -> dg.AssetSpec:
         return dg.AssetSpec(
             name,
-            deps=[dg.AssetKey(["kafka", kafka.topic])] if name == "frames" else ["frames"],
+            deps=[topic_key(kafka.topic)] if name == "frames" else ["frames"],
             group_name="raw",
             kinds={"kafka", "deltalake"},
             owners=["team:wifi_assets"],
