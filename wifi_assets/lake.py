@@ -1,8 +1,7 @@
 """The lake: Delta tables, and how far each has come, in the same commit as its rows.
 
-Here belongs what is Delta's: making and evolving tables, commits with progress, what changed between two
-versions, maintenance. Not here: how a version is read (``snapshot.py``), what is computed (``steps.py``),
-what the tables hold (``schemas.py``).
+Here belongs what is Delta's: making and evolving tables, commits with progress, maintenance. Not here: how a
+version is read (``snapshot.py``), what is computed (``steps.py``), what the tables hold (``schemas.py``).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +24,7 @@ from deltalake import (
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from wifi_assets.schemas import TABLES, Table
-from wifi_assets.snapshot import KEPT_FROM, Snapshot
+from wifi_assets.snapshot import KEPT_FROM, REWRITTEN, Snapshot
 
 _ZSTD = WriterProperties(compression="ZSTD", compression_level=1)
 _TOPIC = "wifi_assets.topic"
@@ -107,7 +106,7 @@ class Lake:
                 self.uri(table.name),
                 table.schema,
                 mode="ignore",
-                partition_by=["day"] if table.partitioned else None,
+                partition_by=[table.partition] if table.partition else None,
                 configuration=_CONFIGURATION,
                 storage_options=self._options,
                 # A retry would be version 1: the same table made again over the other one.
@@ -154,8 +153,10 @@ class Lake:
         """
         predicate = None
         if days is not None:
-            predicate = "day IN ({})".format(", ".join(f"'{day}'" for day in sorted(days)))
-        self._write(at, rows, positions, versions or {}, overwrite=True, predicate=predicate)
+            predicate = "{} IN ({})".format(at.table.partition, ", ".join(f"'{day}'" for day in sorted(days)))
+        # No commit is tried again on top of another, so that this one's version is known before.
+        versions = {**(versions or {}), REWRITTEN: at.version + 1}
+        self._write(at, rows, positions, versions, overwrite=True, predicate=predicate)
 
     def _write(
         self,
@@ -193,6 +194,12 @@ class Lake:
                     f"{stored.field(field.name).type}, this version of wifi_assets has {field.type}; nothing was "
                     "changed: set WIFI_LAKE to a new folder and ingest again, or go back to the version that wrote it"
                 )
+        by = delta.metadata().partition_columns
+        if by != ([table.partition] if table.partition else []):
+            raise LakeError(
+                f"table {table.name} at {self.uri(table.name)} is partitioned by {by}, in this version of wifi_assets "
+                f"by {table.partition}: delete its folder, and the next run computes it anew"
+            )
         new = [field for field in wanted if field.name not in stored.names]
         if new:
             nullable = pa.schema([field.with_nullable(True) for field in new])
@@ -220,24 +227,6 @@ class Lake:
                 {_TOPIC: f"{topic.name}|{topic.topic_id}|{topic.generation}"}, raise_if_not_exists=False
             )
 
-    # ------------------------------------------------------------------ what changed, for those who follow
-
-    def changed_days(self, now: Snapshot, since: int | None) -> set[date]:
-        """Days of a table whose files differ between version ``since`` and ``now``; all if it is unknown."""
-        if since == now.version:
-            return set()
-        before = self.at(now.table.name, since) if since is not None else None
-        if before is None:
-            return now.days()
-        old, new = before.files(), now.files()
-        same = set(old["path"].to_pylist()) & set(new["path"].to_pylist())
-        return {
-            day
-            for files in (old, new)
-            for path, day in zip(files["path"].to_pylist(), files["partition.day"].to_pylist(), strict=True)
-            if path not in same
-        }
-
     # ------------------------------------------------------------------ maintenance
 
     def compact(self, name: str, at_least: int = _MANY_FILES) -> int:
@@ -248,12 +237,13 @@ class Lake:
             return 0
         small = files.filter(pc.less(files["size_bytes"], _TARGET_OCTETS // 2))
         filters: list[list[tuple[str, str, str]] | None]
-        if not snapshot.table.partitioned:
+        by = snapshot.table.partition
+        if by is None:
             filters = [None] if len(small) >= at_least else []
         else:
-            counted = small.group_by("partition.day").aggregate([("path", "count")]).to_pylist()
-            days = [row["partition.day"] for row in counted if row["path_count"] >= at_least]
-            filters = [[("day", "=", str(day))] for day in days]
+            counted = small.group_by(f"partition.{by}").aggregate([("path", "count")]).to_pylist()
+            days = [row[f"partition.{by}"] for row in counted if row["path_count"] >= at_least]
+            filters = [[(by, "=", str(day))] for day in days]
         merged = 0
         for day in filters:
             with overtaken(name):

@@ -4,11 +4,15 @@ Here belongs all that is read from a version. Not here: how versions come about 
 
 Progress. A table keeps, as Delta application transactions, one number for each Kafka partition
 (``<upstream>/<partition>``: the position up to which it holds its upstream, ``kafka`` for the topic) and,
-where days are recomputed, the upstream's Delta version (``<upstream>``). A position is a Kafka offset; after
+where days are recomputed, the upstream's Delta version (``<upstream>``); and the version at which rows that
+were stored were last replaced (``rewritten``), from which those that only append know to compute days anew. A
+position is a Kafka offset; after
 the topic was deleted and made again it is that offset plus ``GENERATION``, so that positions only ever grow.
 """
 
+import json
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date
 from urllib.parse import unquote
 
@@ -30,6 +34,28 @@ POSITION = f"(CAST(topic_generation AS BIGINT) * {GENERATION} + kafka_offset)"
 KAFKA = "kafka"
 #: Application transaction that holds the first day (proleptic ordinal) which retention has left.
 KEPT_FROM = "retention"
+
+
+#: Application transaction that holds the table's own version at which stored rows were last replaced.
+REWRITTEN = "rewritten"
+
+
+@dataclass(frozen=True)
+class News:
+    """What came about between two versions of a table; files that were only merged are none.
+
+    Attributes:
+        added: Files of rows that came, and their days.
+        replaced: Days that lost rows.
+    """
+
+    added: dict[str, date]
+    replaced: set[date]
+
+    @property
+    def days(self) -> set[date]:
+        """Days whose rows are others now."""
+        return set(self.added.values()) | self.replaced
 
 
 class Snapshot:
@@ -65,6 +91,11 @@ class Snapshot:
         """Delta version of ``upstream`` that the table was computed from."""
         return self.delta.transaction_version(upstream)
 
+    def rewritten_since(self, version: int | None) -> bool:
+        """Whether stored rows were replaced after this version; an unknown version is before all."""
+        last = self.delta.transaction_version(REWRITTEN)
+        return last is not None and (version is None or version < last)
+
     def kept_from(self) -> date:
         """The first day that retention has left; what was computed from earlier days stays as it is."""
         ordinal = self.delta.transaction_version(KEPT_FROM)
@@ -78,6 +109,47 @@ class Snapshot:
         """Days that hold rows."""
         return set(self.files()["partition.day"].to_pylist()) if self.table.partitioned else set()
 
+    def changed_days(self, version: int | None) -> set[date]:
+        """Days whose rows changed after ``version``; all if that is not to be known any more."""
+        news = self.since(version)
+        return self.days() if news is None else news.days
+
+    def since(self, version: int | None) -> News | None:
+        """What commits after ``version`` did, by Delta's log; None if it is not to be known any more.
+
+        Only for tables with a ``day``.
+        """
+        if version is None or version > self.version:
+            return None
+        added: dict[str, date] = {}
+        merged: set[str] = set()
+        replaced: set[date] = set()
+        files = self._filesystem()
+        for number in range(version + 1, self.version + 1):
+            try:
+                with files.open_input_stream(f"_delta_log/{number:020}.json") as log:
+                    actions = log.read().splitlines()
+            except FileNotFoundError:
+                return None
+            for action in map(json.loads, actions):
+                file = action.get("add") or action.get("remove") or {"dataChange": False}
+                if not file["dataChange"]:
+                    if "remove" in action:
+                        merged.add(file["path"])
+                    continue
+                # Another program may leave it out of a removal.
+                day = (file.get("partitionValues") or {}).get("day")
+                if day is None:
+                    return None
+                if "add" in action:
+                    added[file["path"]] = date.fromisoformat(day)
+                else:
+                    replaced.add(date.fromisoformat(day))
+                    added.pop(file["path"], None)
+        if not self.readable(merged & added.keys()):
+            return None
+        return News(added, replaced)
+
     def paths(self) -> set[str]:
         """The version's data files."""
         return set(self.files()["path"].to_pylist())
@@ -88,33 +160,31 @@ class Snapshot:
         return all(file.type == pafs.FileType.File for file in files)
 
     def rows(self, days: Iterable[date] | None = None, paths: set[str] | None = None) -> ds.Dataset:
-        """The rows of some days, or of some files; of all without either."""
+        """The rows of some days (of the partition's column), or of some files; of all without either."""
         files = self.files()
         if days is not None:
-            files = files.filter(pc.is_in(files["partition.day"], pa.array(sorted(days), pa.date32())))
+            kept = pc.is_in(files[f"partition.{self.table.partition}"], pa.array(sorted(days), pa.date32()))
+            files = files.filter(kept)
         if paths is not None:
             files = files.filter(pc.is_in(files["path"], pa.array(sorted(paths), pa.string())))
-        return self._dataset(files["path"].to_pylist())
+        return self.read(files["path"].to_pylist())
 
-    def beyond(self, positions: Sequence[int], known: Collection[str] = ()) -> ds.Dataset:
-        """The files that may hold rows at or beyond these positions; some of their rows may be before.
+    def beyond(self, positions: Sequence[int]) -> ds.Dataset:
+        """The files that may hold rows at or beyond these positions, by partition; some of their rows may be before.
 
-        Args:
-            positions: By Kafka partition.
-            known: Files that hold none. Statistics alone say little: a file's highest offset is that of the
-                busiest partition, so that the position of a quiet one would let whole days be read again.
+        That may be many: a file's highest offset is that of the busiest partition, so that the position of a quiet
+        one lets whole days be read.
         """
         files = self.files()
         if not len(files):
-            return self._dataset([])
+            return self.read([])
         lowest = min(positions, default=0)
         newest = pc.add(
             pc.multiply(pc.cast(files["max.topic_generation"], pa.int64()), GENERATION),
             files["max.kafka_offset"],
         )
         # A file without statistics is read.
-        paths = files.filter(pc.fill_null(pc.greater_equal(newest, lowest), True))["path"].to_pylist()
-        return self._dataset([path for path in paths if path not in known])
+        return self.read(files.filter(pc.fill_null(pc.greater_equal(newest, lowest), True))["path"].to_pylist())
 
     def _filesystem(self) -> pafs.FileSystem:
         root = self.delta.table_uri
@@ -122,10 +192,10 @@ class Snapshot:
             return pafs.SubTreeFileSystem(unquote(root.removeprefix("file://")), pafs.LocalFileSystem())
         return pafs.PyFileSystem(DeltaStorageHandler.from_table(self.delta._table))
 
-    def _dataset(self, paths: list[str]) -> ds.Dataset:
-        partitioning = (
-            ds.partitioning(pa.schema([("day", pa.date32())]), flavor="hive") if self.table.partitioned else None
-        )
+    def read(self, paths: Collection[str]) -> ds.Dataset:
+        """The rows of these files, which may be such as a later version has merged into others."""
+        by = self.table.partition
+        partitioning = ds.partitioning(pa.schema([(by, pa.date32())]), flavor="hive") if by is not None else None
         if not paths:
             return ds.dataset(self.table.schema.empty_table())
         return ds.dataset(

@@ -52,6 +52,12 @@ def hold_back(instance: dg.DagsterInstance, jobs: Sequence[str], now: datetime) 
     )
 
 
+def under_way(instance: dg.DagsterInstance) -> str | None:
+    """What waits or works, whoever asked for it; None if nothing does."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED), limit=1)
+    return f"run {runs[0].run_id[:8]} of job {runs[0].job_name} is {runs[0].status.value.lower()}" if runs else None
+
+
 def newest_days(days: int, first_day: date, now: datetime) -> dict[str, str]:
     """Tags that make a run one over the last ``days`` days up to and with today, none before the first day."""
     today = now.date()

@@ -1,4 +1,4 @@
-"""``kafka_lag_sensor``: messages wait, so the lake runs.
+"""``kafka_lag_sensor``: messages wait, or a table is behind its upstream, so the lake runs.
 
 Here belongs that decision. Not here: the drain (``drain.py``), which alone knows and moves offsets.
 """
@@ -12,7 +12,8 @@ from wifi_assets.drain import TopicChangedError, pending
 from wifi_assets.lake import Lake
 from wifi_assets.resources.kafka import KafkaTopic, KafkaUnavailable
 from wifi_assets.schemas import TABLES
-from wifi_assets.sensors.history import hold_back, newest_days
+from wifi_assets.sensors.history import hold_back, newest_days, under_way
+from wifi_assets.steps import behind
 
 #: A tick brings what is new; it does not compute whole days anew, as a user's run over days does.
 NEW_ONLY = dg.RunConfig(ops={name: FollowConfig(rebuild=False) for name, table in TABLES.items() if table.upstream})
@@ -28,10 +29,10 @@ def kafka_lag_sensor(
         job_name="lake",
         minimum_interval_seconds=interval,
         default_status=status,
-        description="Asks for one run of job lake when messages wait on the topic.",
+        description="Asks for one run of job lake when messages wait on the topic, or a table is behind another.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        """Compare the topic's high watermarks with the lake's offsets.
+        """Compare the topic's high watermarks with the lake's offsets, and its tables with each other.
 
         A sensor, since messages come when they come: a schedule would run for nothing or late, and no Dagster
         asset says that Kafka holds more. It reads no message and keeps no cursor: how far the lake has come is
@@ -49,9 +50,16 @@ def kafka_lag_sensor(
         except TopicChangedError as error:
             # Each run would end with the same sentence; a user has to decide.
             return dg.SkipReason(f"{error}. Nothing is asked for until then")
-        if not sum(waiting):
-            return dg.SkipReason(f"nothing waits: topic {kafka.topic} ends at {state.high}, so does the lake")
         lag = f"{sum(waiting):,} messages wait (by partition: {waiting})"
+        if not sum(waiting):
+            # A user materialised one table of many, or a run was killed between two.
+            late = behind(lake)
+            if not late:
+                return dg.SkipReason(f"nothing waits: topic {kafka.topic} ends at {state.high}, so does the lake")
+            lag = f"tables are behind their upstream: {', '.join(late)}"
+            # What works now, a backfill of years even, may be bringing them there.
+            if (reason := under_way(context.instance)) is not None:
+                return dg.SkipReason(f"{lag}, but {reason}")
         if (reason := hold_back(context.instance, ["lake"], now)) is not None:
             return dg.SkipReason(f"{lag}, but {reason}")
         context.log.info(lag)
