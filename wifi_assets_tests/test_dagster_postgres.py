@@ -118,6 +118,7 @@ def test_the_instance_is_what_the_file_says(home: Path) -> None:
         assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 4
         assert instance.run_coordinator.dequeue_interval_seconds == 1
         assert instance.run_coordinator.dequeue_use_threads
+        assert instance.get_concurrency_config().run_queue_config.max_user_code_failure_retries == 3
         assert instance.get_settings("sensors")["num_workers"] == 4
         assert isinstance(instance.compute_log_manager, NoOpComputeLogManager)
         assert instance.run_monitoring_enabled
