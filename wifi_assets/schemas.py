@@ -24,11 +24,13 @@ class Table:
     Attributes:
         name: Table, SQL and asset name.
         kind: ``append`` (rows follow the upstream's offsets), ``recompute`` (touched days are
-            replaced) or ``snapshot`` (the whole table is replaced; it has no ``day``).
+            replaced) or ``snapshot`` (over all days; it has no ``day``).
         key: Columns that identify a row; sinks use them as primary key or document id.
         columns: name -> (Arrow type, description with the unit).
         description: One sentence for the asset page.
         upstream: The lake table that it is made from and whose progress it follows; None at the edge.
+        folds: Columns of the groups of rows that new upstream rows change. The table's SQL then takes in
+            what is stored of these groups, beside the new rows alone. Without, it is given whole days.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Table:
     columns: dict[str, tuple[pa.DataType, str]]
     description: str
     upstream: str | None = None
+    folds: tuple[str, ...] = ()
 
     @property
     def schema(self) -> pa.Schema:
@@ -47,6 +50,11 @@ class Table:
     def partitioned(self) -> bool:
         """True if the table has a ``day`` partition (event day, UTC)."""
         return "day" in self.columns
+
+    @property
+    def partition(self) -> str | None:
+        """The column by whose values the files are kept apart: a day, so that other days' files stay as they are."""
+        return next((name for name in ("day", "latest_day") if name in self.columns), None)
 
 
 _DAY = {"day": (pa.date32(), "event day, UTC")}
@@ -123,11 +131,12 @@ def _table(
     description: str,
     *columns: dict[str, tuple[pa.DataType, str]],
     upstream: str | None = None,
+    folds: tuple[str, ...] = (),
 ) -> None:
     merged: dict[str, tuple[pa.DataType, str]] = {}
     for group in columns:
         merged |= group
-    TABLES[name] = Table(name, kind, key, merged, description, upstream)
+    TABLES[name] = Table(name, kind, key, merged, description, upstream, folds)
 
 
 _table(
@@ -232,6 +241,7 @@ _table(
         "latest_time": (TIME, "last frame"),
     },
     upstream="frames",
+    folds=("day", "frame_subtype"),
 )
 _DBM_COUNTS = pa.map_(pa.int32(), pa.int64())
 _SESSION = {
@@ -250,6 +260,7 @@ _table(
     "Each day's part of the sessions, before they are joined over midnight; sessions of any size.",
     _DAY, _FINGERPRINT, _VENDOR_TAGS, _SESSION,
     upstream="probes_enriched",
+    folds=("day", "fingerprint"),
 )  # fmt: skip
 _table(
     "oui_fingerprint_sessions",
@@ -273,20 +284,24 @@ _STATS = {
     "min_signal_dbm": (pa.int32(), "weakest signal, dBm"),
     "max_signal_dbm": (pa.int32(), "strongest signal, dBm"),
 }
+_SIGNALS = {
+    "signal_dbm_sum": (pa.int64(), "sum of the signals, dBm"),
+    "signal_dbm_count": (pa.int64(), "probe requests with a signal"),
+}
+_REACHED = {
+    "probed_ssids": (TEXTS, "SSIDs looked for, distinct, sorted; without the wildcard"),
+    "destinations": (TEXTS, "destination addresses, distinct, sorted"),
+}
+_LATEST_DAY = {"latest_day": (pa.date32(), "day of the latest probe request, UTC")}
 _WHO = {"source": (pa.string(), "device name, else resolved address, else address")}
 _table(
     "probe_stats_by_source_day",
     "recompute",
     ("day", "source"),
     "Each day's part of the statistics by source.",
-    _DAY, _WHO, _STATS,
-    {
-        "signal_dbm_sum": (pa.int64(), "sum of the signals, dBm"),
-        "signal_dbm_count": (pa.int64(), "probe requests with a signal"),
-        "probed_ssids": (TEXTS, "SSIDs looked for, distinct, sorted; without the wildcard"),
-        "destinations": (TEXTS, "destination addresses, distinct, sorted"),
-    },
+    _DAY, _WHO, _STATS, _SIGNALS, _REACHED,
     upstream="probes_enriched",
+    folds=("day", "source"),
 )  # fmt: skip
 _table(
     "probe_stats_by_source_device",
@@ -296,11 +311,12 @@ _table(
     _WHO, _STATS,
     {
         "avg_signal_dbm": (pa.float64(), "mean signal, dBm"),
-        "probed_ssids": (TEXTS, "SSIDs looked for, distinct, sorted; without the wildcard"),
         "unique_ssids": (pa.int64(), "number of probed_ssids"),
-        "unique_destinations": (pa.int64(), "distinct destination addresses"),
+        "unique_destinations": (pa.int64(), "number of destinations"),
     },
+    _SIGNALS, _REACHED, _LATEST_DAY,
     upstream="probe_stats_by_source_day",
+    folds=("source",),
 )  # fmt: skip
 _LOOKED_FOR = {
     "source_address": (pa.string(), "source (SA), lower case with colons"),
@@ -319,12 +335,14 @@ _table(
     "Each day's part of who looked for which network.",
     _DAY, _LOOKED_FOR,
     upstream="probes_enriched",
+    folds=("day", "source_address", "ssid"),
 )  # fmt: skip
 _table(
     "networks_looked_for",
     "snapshot",
     ("source_address", "ssid"),
     "Which source looked for which network, over all days: the edges of the device graph.",
-    _LOOKED_FOR,
+    _LOOKED_FOR, _LATEST_DAY,
     upstream="networks_looked_for_day",
-)
+    folds=("source_address",),
+)  # fmt: skip

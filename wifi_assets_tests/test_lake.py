@@ -182,7 +182,7 @@ def test_days_that_changed_between_two_versions(lake: Lake) -> None:
     later = DAY + timedelta(days=1)
 
     def changed(since: int | None) -> set[date]:
-        return lake.changed_days(lake.open("acks"), since)
+        return lake.open("acks").changed_days(since)
 
     def version() -> int:
         return lake.open("acks").version

@@ -107,6 +107,7 @@ def test_statistics_by_source_equal_plain_python(tmp_path: Path) -> None:
     for source, probes in by_source.items():
         signals = [one["signal_dbm"] for one in probes if one["signal_dbm"] is not None]
         ssids = sorted({one["ssid"] for one in probes} - {None, ""})
+        destinations = sorted({one["destination_address"] for one in probes} - {None})
         expected.append(
             {
                 "source": source, "probes": len(probes),
@@ -114,7 +115,9 @@ def test_statistics_by_source_equal_plain_python(tmp_path: Path) -> None:
                 "latest_probe": max(one["event_time"] for one in probes),
                 "min_signal_dbm": min(signals), "max_signal_dbm": max(signals),
                 "avg_signal_dbm": sum(signals) / len(signals), "probed_ssids": ssids, "unique_ssids": len(ssids),
-                "unique_destinations": len({one["destination_address"] for one in probes} - {None}),
+                "destinations": destinations, "unique_destinations": len(destinations),
+                "signal_dbm_sum": sum(signals), "signal_dbm_count": len(signals),
+                "latest_day": max(one["event_time"] for one in probes).date(),
             }
         )  # fmt: skip
     name = "probe_stats_by_source_device"

@@ -1,0 +1,69 @@
+"""What every step has in common: the table's statement run over its views, and the account of what was done.
+
+Here belongs the tables that a statement looks things up in. Not here: which rows it sees (``steps.py``,
+``recompute.py``), what it says (``sql/``).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+
+import pyarrow as pa
+
+from wifi_assets.engine import Engine, statement
+from wifi_assets.frames.address import vendor_of_oui
+from wifi_assets.lake import Lake
+from wifi_assets.snapshot import Snapshot
+
+
+@dataclass
+class Done:
+    """What a step did.
+
+    Attributes:
+        rows: Rows written.
+        days: Days whose rows are others now.
+        commits: Commits made.
+        whole: Those days that were computed from all of their upstream, not from its new rows alone.
+    """
+
+    rows: int = 0
+    days: set[date] = field(default_factory=set)
+    commits: int = 0
+    whole: set[date] = field(default_factory=set)
+
+    def add(self, rows: int, days: Iterable[date]) -> None:
+        """Count one commit."""
+        self.rows += rows
+        self.days.update(days)
+        self.commits += 1
+
+
+def upstream_of(lake: Lake, own: Snapshot) -> Snapshot:
+    """The newest version of the table that a table is made from."""
+    return lake.open(str(own.table.upstream))
+
+
+def compute(lake: Lake, run: Engine, name: str) -> pa.Table:
+    """Run the table's statement over the views, with the tables that it looks things up in."""
+    text = statement(name)
+    if name == "probes_enriched":
+        run.view("devices", lake.open("devices").rows())
+        prefixes = run.query("SELECT DISTINCT substr(source_address, 1, 8) AS p FROM probes")["p"].drop_null()
+        run.view("vendors", _vendors({int(p.replace(":", ""), 16) for p in prefixes.to_pylist()}))
+    if name == "oui_fingerprint_sessions":
+        ouis = run.query("SELECT DISTINCT o FROM (SELECT explode(tag_oui) AS o FROM session_fragments)")["o"]
+        run.view("vendors", _vendors(set(ouis.drop_null().to_pylist())))
+    return run.query(text)
+
+
+def _vendors(ouis: set[int]) -> pa.Table:
+    known = [(oui, vendor) for oui in sorted(ouis) if (vendor := vendor_of_oui(oui))]
+    prefixes = [":".join(f"{oui:06x}"[i : i + 2] for i in (0, 2, 4)) for oui, _ in known]
+    return pa.table(
+        {
+            "oui": pa.array([oui for oui, _ in known], pa.int64()),
+            "prefix": pa.array(prefixes, pa.string()),
+            "vendor": pa.array([vendor for _, vendor in known], pa.string()),
+        }
+    )
