@@ -273,9 +273,31 @@ _table(
         "source_address_count": (pa.int64(), "distinct source addresses"),
         "session_seconds": (pa.float64(), "from the first probe request to the last, s"),
         "signal_dbm_range": (pa.int32(), "strongest less weakest signal, dB"),
+        "within_3_dbm": (
+            pa.bool_(),
+            "true if the signals lie within 3 dB of each other: by Moffatt's rule one device that did not move; "
+            "NULL if no probe request has a signal",
+        ),
         "oui_names": (TEXTS, "vendors of tag_oui (IEEE registry), distinct, sorted"),
     },
     upstream="session_fragments",
+)  # fmt: skip
+_table(
+    "devices_estimated",
+    "recompute",
+    ("day", "hour"),
+    "How many devices stand behind the random addresses of each hour, as an estimate with bounds.",
+    _DAY,
+    {
+        "hour": (TIME, "start of the hour; hours without a random address have no row"),
+        "probe_count": (pa.int64(), "probe requests from random addresses"),
+        "random_addresses": (pa.int64(), "random source addresses: the naive count, far too high"),
+        "fingerprints": (pa.int64(), "different sets of vendor tags and information elements among them"),
+        "devices_estimated": (pa.int64(), "devices by radio, signal and time; its error is in docs/devices.md"),
+        "devices_low": (pa.int64(), "devices by radio and time alone"),
+        "devices_high": (pa.int64(), "devices if each set of elements, session and 3 dB of signal is another one"),
+    },
+    upstream="probes_enriched",
 )  # fmt: skip
 _STATS = {
     "probes": (pa.int64(), "probe requests"),

@@ -9,6 +9,7 @@ AGGREGATES = (
     "packet_stats",
     "session_fragments",
     "oui_fingerprint_sessions",
+    "devices_estimated",
     "probe_stats_by_source_day",
     "probe_stats_by_source_device",
     "networks_looked_for_day",

@@ -51,6 +51,7 @@ SELECT s.day, s.fingerprint, t.tag_vendor_data, t.tag_vendor_oui_type, t.tag_oui
   a.source_address_count,
   (unix_micros(s.last_probe) - unix_micros(s.first_probe)) / 1000000.0 AS session_seconds,
   s.max_signal_dbm - s.min_signal_dbm AS signal_dbm_range,
+  s.max_signal_dbm - s.min_signal_dbm <= 3 AS within_3_dbm,
   n.oui_names
 FROM sessions AS s
 JOIN sources AS a ON a.fingerprint = s.fingerprint AND a.session = s.session
