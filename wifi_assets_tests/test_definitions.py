@@ -27,6 +27,7 @@ import json, sys
 from wifi_assets.definitions import defs
 defs.resolve_job_def("lake")
 graph = defs.resolve_asset_graph()
+assert not {"elasticsearch", "neo4j", "psycopg"} & sys.modules.keys(), "no run of the lake needs them"
 print(json.dumps(sorted(key.to_user_string() for key in graph.get_all_asset_keys())))
 """
 
