@@ -73,6 +73,15 @@ class Settings(BaseSettings):
         ge=1,
         description="seconds between two looks whether messages wait; fewer: fresher tables, but more runs and events",
     )
+    # Shown to everybody who sees the asset, so an address with user and password is refused.
+    kibana_url: Annotated[str, Field(pattern=r"^https?://[^@\s]+$")] | None = Field(
+        None,
+        description="where Kibana is in a browser, http(s)://host:5601, without user; the targets' assets link to it",
+    )
+    neo4j_browser_url: Annotated[str, Field(pattern=r"^https?://[^@\s]+$")] | None = Field(
+        None, description="where Neo4j Browser is, http(s)://host:7474/browser, without user"
+    )
+
     sensors_on: bool = Field(False, description="start the sensors and the schedules by themselves")
     keep_runs_days: int = Field(
         7, ge=1, description="days for which Dagster's runs and events are kept; those that a day's state rests on stay"

@@ -5,13 +5,14 @@ Here belongs which lake table goes where. Not here: how a target takes it (``res
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Protocol
 
 import dagster as dg
 import pyarrow as pa
 
+from wifi_assets.assets.links import links
 from wifi_assets.assets.metadata import said_plainly
 from wifi_assets.changes import change_since
 from wifi_assets.lake import Lake
@@ -136,13 +137,20 @@ def follows_the_lake() -> dg.AutomationCondition:
 def build(lake: Lake, settings: Settings) -> list[dg.AssetsDefinition]:
     """The assets of the targets that are set."""
     return [
-        _asset(name, table, target, lake, connect)
+        _asset(name, table, target, lake, connect, links(settings, target, table))
         for target, connect in targets(settings).items()
         for name, table in SINKS[target].items()
     ]
 
 
-def _asset(name: str, table: str, target: str, lake: Lake, connect: Callable[[], Sink]) -> dg.AssetsDefinition:
+def _asset(
+    name: str,
+    table: str,
+    target: str,
+    lake: Lake,
+    connect: Callable[[], Sink],
+    shown_at: Mapping[str, dg.UrlMetadataValue],
+) -> dg.AssetsDefinition:
     @dg.asset(
         name=name,
         deps=[table],
@@ -150,6 +158,7 @@ def _asset(name: str, table: str, target: str, lake: Lake, connect: Callable[[],
         kinds={target},
         owners=["team:wifi_assets"],
         description=f"The lake's {table}, kept in step in {target}.",
+        metadata=shown_at,
         pool=name,
         automation_condition=follows_the_lake(),
     )
@@ -164,6 +173,7 @@ def _asset(name: str, table: str, target: str, lake: Lake, connect: Callable[[],
                 "rows deleted": written.deleted,
                 "lake version": lake.open(table).version,
                 "seconds": round(seconds, 3),
+                **shown_at,
             }
         )
 

@@ -12,11 +12,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from wifi_assets.kibana import DASHBOARD, data_view_id
 from wifi_assets.kibana.charts import BUCKETS, CHARTS, Chart
 from wifi_assets.resources.elasticsearch_documents import TARGETS, Target
 
 FILE = Path(__file__).with_name("wifi_assets.ndjson")
-DASHBOARD = "wifi-assets-dashboard"
 
 # Versions of the formats written here; a newer Kibana brings them up to its own as it imports them.
 _CORE_VERSION = "8.8.0"
@@ -54,11 +54,7 @@ def _saved_object(kind: str, id_: str, attributes: dict[str, Any], references: l
 def _data_view(target: Target) -> dict[str, Any]:
     time = "event_time" if target.table.partitioned else "latest_probe"
     attributes = {"title": target.pattern, "name": f"Wi-Fi: {target.table.name}", "timeFieldName": time}
-    return _saved_object("index-pattern", _data_view_id(target), attributes, [])
-
-
-def _data_view_id(target: Target) -> str:
-    return f"wifi-assets-{target.table.name.replace('_', '-')}"
+    return _saved_object("index-pattern", data_view_id(target.table.name), attributes, [])
 
 
 def vega(chart: Chart) -> dict[str, Any]:
