@@ -31,7 +31,7 @@ PER_HOUR = 30 * 3600
 #: Ticks before the first sample: tables and indices are made then.
 _WARM_UP = 2
 _IDLE_SECONDS = 60
-_CATCH_UP_SECONDS = 120
+_CATCH_UP_SECONDS = 600
 
 
 def main(samples: int, folder: Path) -> None:

@@ -252,6 +252,10 @@ def _fold(lake: Lake, run: Engine, own: Snapshot, days: set[date], versions: dic
     run.view(table.name, own.rows(days=days).to_table())
     changed = compute(lake, run, table.name)
     days = days | set(changed[str(table.partition)].unique().to_pylist())
+    if not days:
+        # The new rows say nothing here: only how far the table has come is new.
+        lake.append(own, changed, {}, versions)
+        return 0
     run.view("stored", own.rows(days=days))
     run.view("changed", changed)
     columns, keys = ", ".join(table.schema.names), ", ".join(table.folds)

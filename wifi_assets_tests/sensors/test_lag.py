@@ -6,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions
+from pydantic import ValidationError
 
 from wifi_assets.demo.publish import Topic
 from wifi_assets.ingest import lake_of
@@ -17,6 +18,14 @@ from wifi_assets_tests.support import FIRST_DAY, ask, check_account, household, 
 
 SENSOR = "kafka_lag_sensor"
 MESSAGES = household(2).messages
+
+
+def test_how_often_is_looked_is_a_setting(daemon: Daemon, settings: Settings) -> None:
+    assert daemon.defs.resolve_sensor_def(SENSOR).minimum_interval_seconds == 30
+    often = Daemon(settings.model_copy(update={"lag_seconds": 7}), daemon.instance)
+    assert often.defs.resolve_sensor_def(SENSOR).minimum_interval_seconds == 7
+    with pytest.raises(ValidationError, match="lag_seconds"):
+        Settings(_env_file=None, lag_seconds=0)
 
 
 def test_messages_lead_to_one_run_and_that_to_rest(daemon: Daemon, topic: Topic, settings: Settings) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import sqlalchemy as sa
+from dagster._daemon.sensor import MIN_INTERVAL_LOOP_TIME
 
 from wifi_assets.assets import sinks
 from wifi_assets.demo.publish import Topic
@@ -150,6 +151,12 @@ def test_a_failed_target_is_tried_again_when_its_time_has_come(
     for minute in (15, 20, 25):
         requested, cursor = evaluate(begun + timedelta(minutes=minute), cursor)
         assert requested == 0
+
+
+def test_no_turn_of_the_daemon_is_left_out(daemon: Daemon) -> None:
+    sensor = daemon.defs.resolve_sensor_def(SENSOR)
+    assert sensor.minimum_interval_seconds is not None
+    assert sensor.minimum_interval_seconds < MIN_INTERVAL_LOOP_TIME
 
 
 def test_each_target_has_its_own_sensor_and_none_runs_by_itself(daemon: Daemon, settings: Settings) -> None:
