@@ -192,6 +192,34 @@ def signal_by_address(period: Period, size: Size = WIDE) -> Figure:
     return drawn
 
 
+def devices_over_time(period: Period, size: Size = WIDE) -> Figure:
+    """Line and band: devices behind random addresses, estimated of each hour, with the estimate's bounds."""
+    rows = period.query("""
+        SELECT epoch_us(hour) AS slice, devices_estimated AS estimated, devices_low AS low, devices_high AS high
+        FROM devices_estimated ORDER BY hour
+    """)
+    axis = time_axis(period, "probes_enriched", 24 * 366, 3600)
+    if axis is None or not len(rows):
+        return sentence(size, "No random address was heard in this period.")
+    slices = axis.slices()
+    devices = np.zeros((3, len(slices)))
+    at = np.searchsorted(slices, rows["slice"].to_numpy())
+    inside = at < len(slices)
+    for line, column in zip(devices, ("low", "estimated", "high"), strict=True):
+        line[at[inside]] = rows[column].to_numpy()[inside]
+    drawn = figure(size, 2.6)
+    axes = _thousands(plain(drawn.subplots()))
+    x = axis.x(slices)
+    axes.fill_between(x, devices[0], devices[2], step="post", color=RANDOM, alpha=0.3, linewidth=0)
+    axes.step(x, devices[1], where="post", color=RANDOM, linewidth=1.5)
+    axes.set_ylim(0, None)
+    axis.mark_silence(axes)
+    axis.label(axes, size.slices // 30)
+    axes.set_ylabel("devices per hour", fontsize=9)
+    legend(axes, [Patch(color=RANDOM, label="estimate"), Patch(color=RANDOM, alpha=0.3, label="its bounds")], 2)
+    return drawn
+
+
 def signal_distribution(period: Period, size: Size = WIDE) -> Figure:
     """Bars: how many probe requests were heard at each dBm, known devices apart."""
     counted = period.query("""

@@ -87,8 +87,16 @@ SECTIONS = (
         (("Networks", tables.networks),),
     ),
     Section(
+        "devices",
+        "Devices behind random addresses",
+        "How many devices stand behind the random addresses of each hour, as an estimate with its bounds.",
+        charts.devices_over_time,
+        (),
+        ("devices_estimated",),
+    ),
+    Section(
         "sessions",
-        "Behind random addresses",
+        "Sessions behind random addresses",
         "Probe requests of one fingerprint from more than two addresses, without a gap of more than five minutes: "
         "likely one device.",
         None,
