@@ -38,6 +38,7 @@ def platform(
             first_day=datetime.now(UTC).date() - timedelta(days=DAYS),
             mongo_url=f"mongodb://127.0.0.1:{mongo.port}",
             webhook_url=webhook.url,
+            lag_seconds=2,
             sensors_on=True,
             **database.settings,
             **graph.settings,

@@ -58,6 +58,11 @@ def heard_on(day: date, hour: int = 12) -> list[Message]:
     return [*messages, Message(b"", b"{}{}", messages[0].timestamp_ms)]
 
 
+def on(day: date) -> str:
+    """SQL: rows of that day."""
+    return f"day = DATE '{day}'"
+
+
 @dataclass
 class Platform:
     """All of it.
@@ -98,6 +103,10 @@ class Platform:
         """Rows of a table."""
         return int(ask(self.lake, f"SELECT count(*) AS n FROM {table} WHERE {where}")[0]["n"])
 
+    def partitions(self) -> int:
+        """Of the topic."""
+        return len(topic_of(self.settings).look().high)
+
     def materialised(self, asset: str) -> set[str]:
         """The days of an asset that are green."""
         return self.dagster.instance.get_materialized_partitions(dg.AssetKey(asset))
@@ -113,14 +122,13 @@ class Platform:
             and self.dagster.at_rest()
         )
 
-    def settled(self, *targets: str, seconds: float = 240) -> None:
+    def settled(self, *targets: str) -> None:
         """Wait, with hands off, until all is level; then everything must be right.
 
         Args:
             targets: Those that must be level; all without one.
-            seconds: How long.
         """
-        until(lambda: self.fresh(*targets), seconds, every=1)
+        until(lambda: self.fresh(*targets), every=1)
         self.check(*targets)
 
     def check(self, *targets: str) -> None:

@@ -10,8 +10,8 @@ from wifi_assets.assets import sinks
 from wifi_assets.resources import kafka, mongo, neo4j_server
 from wifi_assets.sensors import alarms, devices, history
 
-alarms.INTERVAL = 1
-devices.INTERVAL = 1
+alarms.INTERVAL = 2
+devices.INTERVAL = 2
 history.FIRST_WAIT = timedelta(seconds=2)
 history.LONGEST_WAIT = timedelta(seconds=5)
 # Cron knows nothing shorter.
