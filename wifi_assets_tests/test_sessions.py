@@ -74,6 +74,7 @@ def reference(probes: Iterable[Probe]) -> Contents:
                     "signal_dbm_distribution": sorted(signals.items()) or None, "source_address_count": len(sources),
                     "session_seconds": (last - first) / timedelta(seconds=1),
                     "signal_dbm_range": max(signals) - min(signals) if signals else None,
+                    "within_3_dbm": max(signals) - min(signals) <= 3 if signals else None,
                     "oui_names": sorted(map(str, names)) or None,
                 }
             )  # fmt: skip
@@ -102,7 +103,7 @@ PROBES = st.tuples(
     st.sampled_from((0, 1, 1, 2)),
     st.sampled_from((1, 2, 3, 4, None)),
     TIMES,
-    st.sampled_from((-40, -41, -90, None)),
+    st.sampled_from((-40, -41, -43, -44, -90, None)),
 )
 
 

@@ -70,6 +70,12 @@ def compare(lake: Lake, truth: Mapping[str, Any]) -> list[Finding]:
                 _rows(run, "SELECT CAST(day AS STRING), source_addresses, probe_count, first_probe, last_probe, "
                            "min_signal_dbm, max_signal_dbm FROM oui_fingerprint_sessions"),
             ),
+            _finding(
+                "random addresses of each hour",
+                [(_time(r["hour"]), r["probe_count"], r["random_addresses"])
+                 for r in truth["behind_random_addresses"]],
+                _rows(run, "SELECT hour, probe_count, random_addresses FROM devices_estimated"),
+            ),
         ]  # fmt: skip
 
 

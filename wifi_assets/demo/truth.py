@@ -22,6 +22,8 @@ LONGEST_GAP_MS = 5 * 60 * 1000
 #: A session is a row if it has at least this many addresses.
 FEWEST_ADDRESSES = 3
 
+_HOUR_MS = 3_600_000
+
 Fingerprint = tuple[tuple[str, ...], tuple[int, ...], tuple[int, ...]]
 
 
@@ -33,6 +35,7 @@ class Probe(NamedTuple):
     fingerprint: Fingerprint
     ssid: bytes | None
     signal_dbm: int | None
+    sender: str | None = None
 
 
 def fingerprint(frame: Frame) -> Fingerprint:
@@ -110,7 +113,9 @@ class Truth:
             assert frame.source  # noqa: S101
             assert frame.elements  # noqa: S101
             self._probes.append(
-                Probe(frame.time_ms, frame.source, fingerprint(frame), frame.elements.ssid, frame.signal_dbm)
+                Probe(
+                    frame.time_ms, frame.source, fingerprint(frame), frame.elements.ssid, frame.signal_dbm, frame.sender
+                )
             )
 
     def found(self) -> dict[str, Any]:
@@ -135,6 +140,8 @@ class Truth:
           those whose three lists are all absent, iPhones for example, which a platform may leave out
           since they say nothing of one device. An empty list here is NULL there. A session that goes
           over midnights counts for the day it began.
+        - ``behind_random_addresses``: hours of ``devices_estimated`` with their ``probe_count`` and
+          ``random_addresses``, which are exact, and the ``devices`` that there were, which it estimates.
         """
         devices = expected_devices(self.documents)
         by_mac = {row["mac"]: row for row in devices}
@@ -160,6 +167,7 @@ class Truth:
             ),
             "sessions": [row for row in rows if row["tag_oui"]],
             "sessions_without_tags": [row for row in rows if not row["tag_oui"]],
+            "behind_random_addresses": self._behind_random_addresses(),
         }  # fmt: skip
 
     def write(self, path: Path, about: Mapping[str, Any]) -> None:
@@ -197,6 +205,21 @@ class Truth:
                 }
             )
         return rows
+
+    def _behind_random_addresses(self) -> list[dict[str, Any]]:
+        hours: dict[int, list[Probe]] = defaultdict(list)
+        for probe in self._probes:
+            if int(probe.source[:2], 16) & 2:
+                hours[probe.time_ms // _HOUR_MS].append(probe)
+        return [
+            {
+                "hour": _iso(hour * _HOUR_MS),
+                "probe_count": len(probes),
+                "random_addresses": len({probe.source for probe in probes}),
+                "devices": len({probe.sender for probe in probes}),
+            }
+            for hour, probes in sorted(hours.items())
+        ]
 
     def _networks_looked_for(self, by_mac: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
         times: dict[tuple[str, bytes], list[int]] = defaultdict(list)
