@@ -1,7 +1,8 @@
 """The asset checks: what must hold between topic, tables and targets, each with its numbers.
 
 One module a kind: the account of the messages (``account.py``), tables against each other and against
-``schemas.py`` (``tables.py``), the targets against the lake (``targets.py``), what only warns (``signs.py``).
+``schemas.py`` (``tables.py``), the targets against the lake (``targets.py``), single days (``days.py``), what only
+warns (``signs.py``).
 """
 
 from collections.abc import Callable, Mapping
@@ -9,7 +10,7 @@ from collections.abc import Callable, Mapping
 import dagster as dg
 
 from wifi_assets.assets.sinks import Sink
-from wifi_assets.checks import account, signs, tables, targets
+from wifi_assets.checks import account, days, signs, tables, targets
 from wifi_assets.lake import Lake
 from wifi_assets.resources.kafka import KafkaTopic
 from wifi_assets.settings import Settings
@@ -26,5 +27,6 @@ def build(
         *account.build(lake, kafka, settings.keep_days),
         *tables.build(lake),
         *targets.build(lake, sinks),
+        *days.build(lake),
         *signs.build(lake, settings.quarantine_share, settings.stalled_minutes),
     ]

@@ -4,14 +4,14 @@ Here belongs what needs a person's eye but is no fault of the tables. Not here: 
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wifi_assets.assets.metadata import said_plainly
+from wifi_assets.assets.metadata import days_metadata, said_plainly
 from wifi_assets.engine import Engine, engine
 from wifi_assets.lake import Lake
 from wifi_assets.schemas import TABLES
@@ -129,8 +129,19 @@ def _fresh(lake: Lake, name: str, now: datetime, patience: timedelta) -> dg.Asse
         behind = _behind(own, upstream)
         age = (now - changed).total_seconds() if behind and changed is not None else 0.0
         stale = age > patience.total_seconds()
-        metadata = {"behind": behind, "waits for, s": age, "rows": _rows(own), "version": own.version}
-        told = f"{upstream.table.name} is {behind} further" if behind else ""
+        days = _days_behind(own, upstream) if behind else set()
+        metadata = {
+            "behind": behind,
+            "waits for, s": age,
+            "days behind": len(days),
+            "which": days_metadata(days),
+            "rows": _rows(own),
+            "version": own.version,
+        }
+        on = f" on {len(days)} days, e.g. {min(days)}" if days else ""
+        told = (
+            f"{upstream.table.name} is {behind} further{on}; a run of job lake brings {name} up to it" if behind else ""
+        )
     return dg.AssetCheckResult(
         passed=not stale, asset_key=name, check_name="fresh", severity=_WARN, metadata=metadata, description=told
     )
@@ -143,6 +154,11 @@ def _behind(own: Snapshot, upstream: Snapshot) -> int:
     mine, reached = own.positions(upstream.table.name), upstream.positions(upstream.table.upstream or KAFKA)
     mine += [0] * (len(reached) - len(mine))
     return sum(reached) - sum(mine)
+
+
+def _days_behind(own: Snapshot, upstream: Snapshot) -> set[date]:
+    """Days on which the upstream has changed since the version that the table has seen."""
+    return upstream.changed_days(own.upstream_version(upstream.table.name)) if upstream.table.partitioned else set()
 
 
 def _rows(snapshot: Snapshot) -> int:
