@@ -19,12 +19,11 @@ sessions AS (
     min(min_signal_dbm) AS min_signal_dbm, max(max_signal_dbm) AS max_signal_dbm
   FROM numbered GROUP BY fingerprint, session),
 each_source AS (
-  SELECT fingerprint, session, explode(source_addresses) AS source_address FROM numbered),
+  SELECT DISTINCT fingerprint, session, explode(source_addresses) AS source_address FROM numbered),
 sources AS (
-  SELECT fingerprint, session,
-    array_sort(array_agg(DISTINCT source_address) FILTER (WHERE source_address IS NOT NULL)) AS source_addresses,
-    count(DISTINCT source_address) AS source_address_count
-  FROM each_source GROUP BY fingerprint, session HAVING count(DISTINCT source_address) > 2),
+  SELECT fingerprint, session, array_sort(array_agg(source_address)) AS source_addresses,
+    count(*) AS source_address_count
+  FROM each_source GROUP BY fingerprint, session HAVING count(*) > 2),
 each_signal AS (
   SELECT fingerprint, session, explode(map_entries(signal_dbm_distribution)) AS entry FROM numbered),
 each_count AS (
