@@ -54,9 +54,15 @@ def probe_stats(start: int, count: int, more: int) -> pa.RecordBatch:
         pa.array((-(place % 90)).astype("int32")),
         pa.array((-(place % 40)).astype("int32")),
         pa.array(-(place % 90) / 3),
-        pa.ListArray.from_arrays(pa.array(np.arange(count + 1, dtype="int32") * 3), networks),
         pa.array(np.full(count, 3)),
-        pa.array(place % 7),
+        pa.array(np.full(count, 1)),
+        pa.array(-(place % 90)),
+        pa.array(np.full(count, 3)),
+        pa.ListArray.from_arrays(pa.array(np.arange(count + 1, dtype="int32") * 3), networks),
+        pa.ListArray.from_arrays(
+            pa.array(np.arange(count + 1, dtype="int32")), pa.array(["ff:ff:ff:ff:ff:ff"] * count)
+        ),
+        pa.array(place % 20_000, pa.int32()).cast(pa.date32()),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=TABLES["probe_stats_by_source_device"].schema)
 
