@@ -177,6 +177,10 @@ def probe_stats(source: str, ssids: list[str] | None = None, **other: Any) -> Ro
         "probed_ssids": ssids,
         "unique_ssids": len(ssids or []),
         "unique_destinations": 1,
+        "signal_dbm_sum": -429,
+        "signal_dbm_count": 7,
+        "destinations": ["ff:ff:ff:ff:ff:ff"],
+        "latest_day": START.date(),
     } | other
 
 
@@ -198,5 +202,6 @@ def session(fingerprint: str, **other: Any) -> Row:
         "source_address_count": 3,
         "session_seconds": 90.0,
         "signal_dbm_range": 30,
+        "within_3_dbm": False,
         "oui_names": None,
     } | other
