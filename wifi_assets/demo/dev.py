@@ -104,10 +104,10 @@ def _household(bootstrap: str, topic: str) -> Iterator[None]:
 
 
 def _dagster(port: int) -> int:
-    """Run ``dagster dev`` to its end; Ctrl-C and a kill of this process end it."""
+    """Run ``dagster dev`` to its end; Ctrl-C and SIGTERM end it as Ctrl-C does: on SIGTERM it leaves its processes."""
     dagster = str(Path(sys.executable).parent / "dagster")
     command = [dagster, "dev", "-m", "wifi_assets.definitions", "-h", "127.0.0.1", "-p", str(port)]
     running = subprocess.Popen(command)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: running.terminate())
+        signal.signal(number, lambda *_: running.send_signal(signal.SIGINT))
     return running.wait()
