@@ -1,9 +1,12 @@
 """The estimate of devices behind random addresses: against a slow reference, its bounds, and what it depends on."""
 
 import random
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -12,10 +15,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from wifi_assets import compute
+from wifi_assets.demo.air import Air
+from wifi_assets.demo.frame import Frame
+from wifi_assets.demo.household import documents
+from wifi_assets.demo.messages import message
+from wifi_assets.demo.truth import Truth
 from wifi_assets.engine import engine, statement
+from wifi_assets.frames.message import Rules
+from wifi_assets.frames.parse import messages_table, parse
 from wifi_assets.lake import Lake
 from wifi_assets.schemas import TABLES
+from wifi_assets.snapshot import KAFKA
 from wifi_assets.steps import catch_up, rebuild
+from wifi_assets_tests.support import FIRST_HOUR
 
 MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)
 SCHEMA = TABLES["probes_enriched"].schema
@@ -260,3 +273,73 @@ def test_in_portions_and_rebuilt_it_is_the_same(parts: list[Any], portions: int,
         assert stored == estimates(probes)
         rebuild(lake, "devices_estimated", {date(2026, 3, 2)})
         assert lake.open("devices_estimated").rows().to_table().sort_by("hour").to_pylist() == stored
+
+
+NEW = ("tag_number", "ext_tag_number", "ht_capabilities")
+
+
+def test_a_lake_from_before_the_elements_were_captured_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = Lake(str(tmp_path))
+    frames = frames_of(air(2))
+    earlier, later = frames.slice(0, len(frames) // 2), frames.slice(len(frames) // 2)
+    tables = ("probes", "probes_enriched", "devices_estimated")
+    with monkeypatch.context() as before:
+        for name in ("frames", "probes", "probes_enriched"):
+            table = TABLES[name]
+            kept = {column: kind for column, kind in table.columns.items() if column not in NEW}
+            before.setitem(TABLES, name, replace(table, columns=kept))
+        before.setattr(compute, "statement", lambda name: _without(statement(name)))
+        lake.append(lake.open("frames"), earlier, {KAFKA: [len(earlier)]})
+        for name in tables[:2]:
+            catch_up(lake, name)
+        assert not {*NEW} & {*lake.open("probes_enriched").rows().schema.names}
+    lake.append(lake.open("frames"), later, {KAFKA: [len(frames)]})
+    for name in tables:
+        catch_up(lake, name)
+
+    stored = lake.open("probes_enriched").rows().to_table().sort_by("kafka_offset").to_pylist()
+    expected = [row for row in frames.sort_by("kafka_offset").to_pylist() if row["frame_subtype"] == 4]
+    assert len(stored) == len(expected)
+    for one, wanted in zip(stored, expected, strict=True):
+        old = one["kafka_offset"] < len(earlier)
+        assert {name: one[name] for name in NEW} == {name: None if old else wanted[name] for name in NEW}
+    counted = lake.open("devices_estimated").rows().to_table().to_pylist()
+    assert counted == estimates(stored) != []
+
+
+def _without(text: str) -> str:
+    for name in NEW:
+        text = re.sub(rf"(m\.)?\b{name}, ", "", re.sub(rf"\b{name},\n", "\n", text))
+    return text
+
+
+def air(hours: int) -> list[Frame]:
+    """The frames of the simulated household, in order of arrival."""
+    return [frame for _, frame in Air(1, 400, FIRST_HOUR, hours).arrivals()]
+
+
+def frames_of(heard: list[Frame]) -> pa.Table:
+    """Their rows of ``frames``, in the same order."""
+    rows = ((0, 0, offset, frame.time_us, None, message(frame).value) for offset, frame in enumerate(heard))
+    frames, refused = parse(messages_table(rows), Rules())
+    assert len(refused) == 0
+    return frames.sort_by("kafka_offset")
+
+
+def test_the_simulated_household_is_counted_as_its_truth_says(tmp_path: Path) -> None:
+    heard = air(30)
+    truth = Truth(documents(0))
+    for frame in heard:
+        truth.observe(frame)
+    lake = Lake(str(tmp_path))
+    lake.append(lake.open("frames"), frames_of(heard), {KAFKA: [len(heard)]})
+    for name in ("probes", "probes_enriched", "devices_estimated"):
+        catch_up(lake, name)
+    rows = lake.open("devices_estimated").rows().to_table().sort_by("hour").to_pylist()
+    expected = truth.found()["behind_random_addresses"]
+    assert [(row["hour"], row["probe_count"], row["random_addresses"]) for row in rows] == [
+        (datetime.fromisoformat(row["hour"]), row["probe_count"], row["random_addresses"]) for row in expected
+    ]
+    wrong = [abs(row["devices_estimated"] - true["devices"]) for row, true in zip(rows, expected, strict=True)]
+    naive = [row["random_addresses"] - true["devices"] for row, true in zip(rows, expected, strict=True)]
+    assert sum(wrong) * 4 < sum(naive)
