@@ -3,6 +3,7 @@
 Here belongs how the questions reach the lake. Not here: what is asked (``charts.py``, ``fields.py``, …).
 """
 
+import re
 from datetime import date
 
 import pyarrow as pa
@@ -41,7 +42,8 @@ class Period:
         if text not in self._answers:
             with engine() as run:
                 for name, table in TABLES.items():
-                    if name in text:
+                    # Whole names: one table's name can begin another's.
+                    if re.search(rf"\b{name}\b", text):
                         snapshot = self._snapshot(name)
                         days = self._days(name) if table.partitioned else None
                         run.view(name, snapshot.rows(days) if snapshot else table.schema.empty_table())

@@ -196,6 +196,15 @@ def test_a_table_that_was_never_made_is_not_shown(home: Lake) -> None:
     assert 'id="networks"' in html
 
 
+def test_a_table_that_is_not_asked_is_not_opened(tmp_path: Path, heard: list[dict[str, Any]]) -> None:
+    lake = lake_of(tmp_path, heard[:20], KNOWN)
+    # A table whose name begins another's that the page asks; Delta would refuse to read it.
+    log = Path(lake.uri("networks_looked_for")) / "_delta_log"
+    log.mkdir(parents=True)
+    (log / "00000000000000000000.json").write_text("no log")
+    assert 'id="networks"' in page(Period(lake))
+
+
 def test_a_section_without_anything_is_a_sentence_not_an_empty_frame(tmp_path: Path) -> None:
     html = page(Period(lake_of(tmp_path, [{"event_time": BEGIN, "frame_type": 1, "frame_subtype": 29}], {})))
     assert "There are no probe requests in this period." in Tags(html).text
