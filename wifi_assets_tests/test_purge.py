@@ -170,7 +170,9 @@ def test_what_dagster_shows_and_asks_for_stays_while_old_runs_go(instance: dg.Da
     before = shown(instance)
     assert before["green, cached=False"] == {"2026-03-01", "2026-03-02", "2026-03-03", "2026-03-05"}
     assert before["red, cached=False"] == {"2026-03-03", "2026-03-04"}
-    asked = dg.evaluate_automation_conditions(DEFS, instance)
+    # Between two tries of a target that failed, whatever the clock says.
+    begun = datetime.now(UTC).replace(minute=1, second=0)
+    asked = dg.evaluate_automation_conditions(DEFS, instance, evaluation_time=begun)
     rows, tags = count(instance, SqlEventLogStorageTable), count(instance, AssetEventTagsTable)
 
     assert purge(instance, datetime.now(UTC) - timedelta(hours=1)) == Purged()
@@ -179,7 +181,9 @@ def test_what_dagster_shows_and_asks_for_stays_while_old_runs_go(instance: dg.Da
     assert {found.run_id for found in instance.get_runs()} == {*stays, under_way}
     assert (done.runs, done.needed) == (len(goes), len(stays))
     assert shown(instance) == before
-    again = dg.evaluate_automation_conditions(DEFS, instance, cursor=asked.cursor)
+    again = dg.evaluate_automation_conditions(
+        DEFS, instance, cursor=asked.cursor, evaluation_time=begun + timedelta(minutes=1)
+    )
     assert again.total_requested == 0
     assert count(instance, SqlEventLogStorageTable) < rows
     assert count(instance, AssetEventTagsTable) < tags
