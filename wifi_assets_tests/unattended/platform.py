@@ -23,6 +23,7 @@ from wifi_assets.resources.neo4j import Neo4jGraph
 from wifi_assets.resources.sql_target import SqlTarget
 from wifi_assets.schemas import TABLES
 from wifi_assets.settings import Settings
+from wifi_assets.steps import behind
 from wifi_assets_tests.assets.targets import Target, check_in_step
 from wifi_assets_tests.processes import Dagster, until
 from wifi_assets_tests.receiver import Receiver
@@ -114,9 +115,10 @@ class Platform:
     # ---------------------------------------------------------------- all by itself
 
     def fresh(self, *targets: str) -> bool:
-        """Whether topic, lake and targets are level and nothing waits or works."""
+        """Whether topic, all tables and targets are level and nothing waits or works."""
         return (
             self.dagster.at_rest()
+            and not behind(self.lake)
             and not sum(pending(self.lake, topic_of(self.settings).look(), self.topic.name))
             and all(self._holds_newest(name) for target in targets or self.targets for name in SINKS[target].items())
             and self.dagster.at_rest()

