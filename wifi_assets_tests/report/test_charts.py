@@ -9,6 +9,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from matplotlib.figure import Figure
 
@@ -20,6 +21,7 @@ from wifi_assets.report.fields import field_distribution
 from wifi_assets.report.figures import NARROW, SMALL, WIDE, Size, png, svg
 from wifi_assets.report.graph import networks_looked_for
 from wifi_assets.report.period import Period
+from wifi_assets.schemas import TABLES
 from wifi_assets_tests.report.conftest import BEGIN, KNOWN, Fill, probe
 
 CHARTS: tuple[Callable[[Period, Size], Figure], ...] = (
@@ -249,3 +251,19 @@ def test_the_order_of_the_graph_leaves_few_crossings(fill: Fill) -> None:
     segments = networks_looked_for(Period(fill(rows, {})), WIDE).axes[0].collections[0].get_segments()
     lines = sorted((line[0][1], line[1][1]) for line in segments)
     assert all(one[1] < other[1] for one, other in pairwise(lines))
+
+
+def test_the_estimate_of_devices_is_a_line_within_its_bounds(fill: Fill) -> None:
+    hours = [BEGIN + timedelta(hours=n) for n in (0, 2)]
+    lake = fill([probe(at + timedelta(minutes=5), "0a:00:00:00:00:01") for at in hours])
+    rows = [
+        {"day": at.date(), "hour": at, "devices_low": 1, "devices_estimated": 2 + n, "devices_high": 5}
+        for n, at in enumerate(hours)
+    ]
+    estimated = pa.Table.from_pylist(rows, TABLES["devices_estimated"].schema)
+    lake.append(lake.open("devices_estimated"), estimated, {})
+    axes = charts.devices_over_time(Period(lake), WIDE).axes[0]
+    (line,) = [one for one in axes.lines if len(one.get_ydata()) == 3]
+    assert list(line.get_ydata()) == [2, 0, 3]
+    assert axes.get_ylabel() == "devices per hour"
+    assert charts.devices_over_time(Period(lake, BEGIN.date() + timedelta(days=3)), WIDE).axes == []
