@@ -203,6 +203,5 @@ def session(fingerprint: str, **other: Any) -> Row:
         "session_seconds": 90.0,
         "signal_dbm_range": 30,
         "within_3_dbm": False,
-        "within_3_dbm": False,
         "oui_names": None,
     } | other
