@@ -167,8 +167,8 @@ def _rows(snapshot: Snapshot) -> int:
 
 def _written(snapshot: Snapshot) -> datetime | None:
     """When the version was committed."""
-    # Its own commit comes first; older ones follow where other runs have committed since it was opened.
-    last, *_ = snapshot.delta.history(1)
+    # Newest first: what other runs have committed since it was opened comes before its own.
+    *_, last = snapshot.delta.history(1)
     return datetime.fromtimestamp(last["timestamp"] / 1000, UTC) if "timestamp" in last else None
 
 
