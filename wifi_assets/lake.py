@@ -91,14 +91,30 @@ class Lake:
             delta = DeltaTable(self.uri(name), storage_options=self._options)
         except TableNotFoundError:
             delta = self._create(table)
+        self._check_protocol(name, delta)
+        self._evolve(table, delta)
+        return Snapshot(table, delta)
+
+    def look(self, name: str) -> Snapshot | None:
+        """The table's newest version, or None if it was never made. Changes nothing; columns that are new hold NULL.
+
+        Raises:
+            LakeError: Another program turned on Delta features under which this one would read wrongly.
+        """
+        try:
+            delta = DeltaTable(self.uri(name), storage_options=self._options)
+        except TableNotFoundError:
+            return None
+        self._check_protocol(name, delta)
+        return Snapshot(TABLES[name], delta)
+
+    def _check_protocol(self, name: str, delta: DeltaTable) -> None:
         protocol = delta.protocol()
         if protocol.min_reader_version > 1 or protocol.min_writer_version > 2:
             raise LakeError(
                 f"table {name} at {self.uri(name)} needs Delta reader {protocol.min_reader_version}, writer "
                 f"{protocol.min_writer_version}: drop the table features that were turned on, or rebuild the table"
             )
-        self._evolve(table, delta)
-        return Snapshot(table, delta)
 
     def _create(self, table: Table) -> DeltaTable:
         try:

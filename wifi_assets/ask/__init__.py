@@ -1,0 +1,1 @@
+"""Asking the lake about one device, following a table, and both by HTTP."""
