@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -136,8 +137,12 @@ class Dagster:
             json.dumps({"query": query, "variables": variables}).encode(),
             {"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=120) as reply:
-            told = json.load(reply)
+        try:
+            with urllib.request.urlopen(request, timeout=120) as reply:
+                told = json.load(reply)
+        except urllib.error.HTTPError as error:
+            # Dagster's answer to what it refuses is JSON too.
+            told = json.load(error)
         assert "errors" not in told, told
         return told["data"]["answer"]
 
