@@ -62,6 +62,9 @@ def probe_stats(start: int, count: int, more: int) -> pa.RecordBatch:
         pa.ListArray.from_arrays(
             pa.array(np.arange(count + 1, dtype="int32")), pa.array(["ff:ff:ff:ff:ff:ff"] * count)
         ),
+        pa.ListArray.from_arrays(
+            pa.array(np.arange(count + 1, dtype="int32")), pa.array(["02:00:00:00:00:01"] * count)
+        ),
         pa.array(place % 20_000, pa.int32()).cast(pa.date32()),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=TABLES["probe_stats_by_source_device"].schema)

@@ -313,6 +313,7 @@ _SIGNALS = {
 _REACHED = {
     "probed_ssids": (TEXTS, "SSIDs looked for, distinct, sorted; without the wildcard"),
     "destinations": (TEXTS, "destination addresses, distinct, sorted"),
+    "source_addresses": (TEXTS, "addresses that count as this source, distinct, sorted"),
 }
 _LATEST_DAY = {"latest_day": (pa.date32(), "day of the latest probe request, UTC")}
 _WHO = {"source": (pa.string(), "device name, else resolved address, else address")}

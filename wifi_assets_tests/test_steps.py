@@ -116,6 +116,7 @@ def test_statistics_by_source_equal_plain_python(tmp_path: Path) -> None:
                 "min_signal_dbm": min(signals), "max_signal_dbm": max(signals),
                 "avg_signal_dbm": sum(signals) / len(signals), "probed_ssids": ssids, "unique_ssids": len(ssids),
                 "destinations": destinations, "unique_destinations": len(destinations),
+                "source_addresses": sorted({one["source_address"] for one in probes}),
                 "signal_dbm_sum": sum(signals), "signal_dbm_count": len(signals),
                 "latest_day": max(one["event_time"] for one in probes).date(),
             }

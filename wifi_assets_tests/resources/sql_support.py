@@ -180,6 +180,7 @@ def probe_stats(source: str, ssids: list[str] | None = None, **other: Any) -> Ro
         "signal_dbm_sum": -429,
         "signal_dbm_count": 7,
         "destinations": ["ff:ff:ff:ff:ff:ff"],
+        "source_addresses": ["02:00:00:00:00:01", "02:00:00:00:00:02"],
         "latest_day": START.date(),
     } | other
 
