@@ -155,6 +155,8 @@ class Decoder:
         capture = Capture(eventloop=loop, **options)
         read_lines(capture)
         capture._handle_process_stderr_forever = self._listen
+        # Else a tshark that is already dead has neither words nor status, and a living one is looked for at the end.
+        capture._created_new_process = lambda *_, **__: None
         try:
             try:
                 process = await capture._get_tshark_process(stdin=stdin)
@@ -168,7 +170,6 @@ class Decoder:
             finally:
                 self._status = await process.wait()
                 await asyncio.gather(*capture._stderr_handling_tasks)
-                capture._running_processes.clear()  # else its end would look for the loop that is gone
         except Exception as error:  # noqa: BLE001 said by the thread that starts the next one
             self._failure = error
 

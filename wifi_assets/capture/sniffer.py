@@ -8,6 +8,7 @@ and takes the frames it has not printed with it when it dies.
 """
 
 import os
+import re
 import select
 import shutil
 import signal
@@ -118,14 +119,14 @@ class Sniffer:
         lines = [line.strip() for line in self._complaints.read(1 << 16).decode(errors="replace").splitlines()]
         # What follows is a manual for every system; the sentence below has the remedy for ours.
         words = " ".join(line for line in lines if line and not line.startswith(_WORDS_OF_CHANCE))
-        words = words.split("Please check")[0].split("On Debian")[0].removeprefix("dumpcap: ").strip().rstrip(".")
+        words = re.split("Please |On Debian", words)[0].removeprefix("dumpcap: ").strip().rstrip(".")
         self.refused = status > 0 and not self.header
         if "permission" in words.lower() or "not permitted" in words.lower():
             remedy = (
                 "; run this as root, or let dumpcap do it: dpkg-reconfigure wireshark-common, then add this user to "
                 "the group wireshark"
             )
-        elif self.refused:
+        elif self.refused and not self._is_pipe:
             remedy = "; `dumpcap -D` lists the interfaces, `iw dev` those of Wi-Fi"
         else:
             remedy = ""
