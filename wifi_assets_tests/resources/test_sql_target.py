@@ -230,6 +230,7 @@ _VALUES: dict[pa.DataType, st.SearchStrategy[Any]] = {
     pa.string(): _TEXT,
     pa.int32(): st.integers(-(2**31), 2**31 - 1),
     pa.int64(): _INT64,
+    pa.bool_(): st.booleans(),
     pa.float64(): st.floats(allow_nan=False, allow_infinity=False),
     pa.date32(): st.dates(date(1970, 1, 1), date(2200, 1, 1)),
     TIME: _TIMES,
