@@ -6,7 +6,8 @@ Not here: what the texts say (``sql/``), which rows they see (``steps.py``), how
 """
 
 import atexit
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
@@ -28,6 +29,15 @@ def statement(table: str) -> str:
     return (files("wifi_assets") / "sql" / f"{table}.sql").read_text()
 
 
+def named(text: str, tables: Iterable[str]) -> list[str]:
+    """Those of ``tables`` that a statement may read, in any case of letters; DuckDB reads only those it does name.
+
+    Whole names: one table's name can begin another's. DuckDB's own list of a statement's tables binds the statement
+    first, which without the tables fails for a USING or a PIVOT.
+    """
+    return [name for name in tables if re.search(rf"\b{re.escape(name)}\b", text, re.IGNORECASE)]
+
+
 class Engine:
     """One DuckDB connection."""
 
@@ -38,6 +48,10 @@ class Engine:
         """Make ``rows`` known as ``name``, only those for which ``where`` holds."""
         self._connection.register(f"all_{name}", rows)
         self._connection.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS SELECT * FROM "all_{name}" WHERE {where}')  # noqa: S608
+
+    def view_of(self, name: str, text: str) -> None:
+        """Make the result of a statement over views known as ``name``."""
+        self._connection.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {text}')
 
     def query(self, text: str) -> pa.Table:
         """The result of a statement.

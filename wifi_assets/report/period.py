@@ -3,12 +3,11 @@
 Here belongs how the questions reach the lake. Not here: what is asked (``charts.py``, ``fields.py``, …).
 """
 
-import re
 from datetime import date
 
 import pyarrow as pa
 
-from wifi_assets.engine import engine
+from wifi_assets.engine import engine, named
 from wifi_assets.lake import Lake
 from wifi_assets.schemas import TABLES
 from wifi_assets.snapshot import Snapshot
@@ -41,12 +40,10 @@ class Period:
         """
         if text not in self._answers:
             with engine() as run:
-                for name, table in TABLES.items():
-                    # Whole names: one table's name can begin another's.
-                    if re.search(rf"\b{name}\b", text):
-                        snapshot = self._snapshot(name)
-                        days = self._days(name) if table.partitioned else None
-                        run.view(name, snapshot.rows(days) if snapshot else table.schema.empty_table())
+                for name in named(text, TABLES):
+                    table, snapshot = TABLES[name], self._snapshot(name)
+                    days = self._days(name) if table.partitioned else None
+                    run.view(name, snapshot.rows(days) if snapshot else table.schema.empty_table())
                 self._answers[text] = run.query(text)
         return self._answers[text]
 
