@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from wifi_assets.frames.message import Rules
 from wifi_assets.frames.parse import MESSAGES, parse
+from wifi_assets.hidden import claim, hide
 from wifi_assets.lake import Lake, LakeError, OvertakenError, Topic
 from wifi_assets.resources.kafka import Batch, KafkaTopic, KafkaUnavailable, TopicState
 from wifi_assets.snapshot import GENERATION, KAFKA, Snapshot
@@ -80,6 +81,7 @@ def drain(
     Raises:
         KafkaUnavailable: The topic cannot be read. What was committed stays.
         TopicChangedError: With the exact range that is lost.
+        PrivacyChangedError: The lake hides its rows otherwise than the rules.
     """
     drained = Drained()
     repeat_when_overtaken(lambda: _drain_once(lake, kafka, rules, batch, accept_loss, progress, drained))
@@ -118,6 +120,7 @@ def _drain_once(
     drained: Drained,
 ) -> None:
     state = kafka.look()
+    claim(lake, rules.privacy)
     topic = _topic(lake, kafka.topic, state, accept_loss=accept_loss)
     frames, base = lake.open("frames"), topic.generation * GENERATION
     starts = _starts(frames, topic, state, accept_loss=accept_loss)
@@ -207,6 +210,7 @@ def _store(lake: Lake, topic: Topic, rules: Rules, known: list[int], read: Batch
     frames, refused = parse(read.messages.set_column(0, "topic_generation", generation), rules)
     if len(frames) + len(refused) != len(read.messages):
         raise LakeError(f"{len(read.messages)} messages gave {len(frames)} rows and {len(refused)} refusals")
+    frames, refused = hide(lake, rules.privacy, frames, refused)
 
     own = lake.open("frames")
     if own.positions(KAFKA) != known:

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from wifi_assets.drain import Drained, drain
 from wifi_assets.frames.devices import renamed
 from wifi_assets.frames.message import Rules
+from wifi_assets.frames.privacy import Privacy
+from wifi_assets.hidden import claim
 from wifi_assets.lake import Lake
 from wifi_assets.resources.device_files import DeviceFiles
 from wifi_assets.resources.devices import DeviceSource, check_not_wiped
@@ -31,15 +33,22 @@ def topic_of(settings: Settings) -> KafkaTopic:
 
 def rules_of(settings: Settings) -> Rules:
     """The user's part of what a message means."""
-    return Rules(settings.first_day, settings.ssid_encoding)
+    return Rules(settings.first_day, settings.ssid_encoding, privacy_of(settings))
+
+
+def privacy_of(settings: Settings) -> Privacy:
+    """What is hidden; its ``pseudonym`` gives what the lake has in place of an address."""
+    key = settings.pseudonym_key
+    secret = key.get_secret_value().encode() if key is not None else b""
+    return Privacy(settings.pseudonyms, settings.hash_ssids, secret)
 
 
 def devices_of(settings: Settings) -> DeviceSource | None:
     """Where the devices come from: MongoDB before files; None if neither is set."""
     if settings.mongo_url is not None:
-        return MongoDevices(settings.mongo_url)
+        return MongoDevices(settings.mongo_url, privacy_of(settings))
     if settings.devices_path is not None:
-        return DeviceFiles(settings.devices_path)
+        return DeviceFiles(settings.devices_path, privacy_of(settings))
     return None
 
 
@@ -48,6 +57,7 @@ def store_devices(lake: Lake, source: DeviceSource | None, *, allow_empty: bool 
 
     Raises:
         DeviceSourceError: The source cannot be read, or a collection that had devices is empty.
+        PrivacyChangedError: The lake hides its rows otherwise.
     """
     done = Done()
     if source is None:
@@ -55,6 +65,7 @@ def store_devices(lake: Lake, source: DeviceSource | None, *, allow_empty: bool 
     snapshot = source.read()
 
     def replace() -> None:
+        claim(lake, snapshot.privacy)
         own = lake.open("devices")
         stored = own.rows().to_table()
         if stored.sort_by("mac").equals(snapshot.table.select(stored.column_names).sort_by("mac")):

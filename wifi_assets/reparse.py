@@ -11,6 +11,7 @@ import pyarrow as pa
 from wifi_assets.engine import engine
 from wifi_assets.frames.message import Rules
 from wifi_assets.frames.parse import MESSAGES, parse
+from wifi_assets.hidden import claim, hide
 from wifi_assets.lake import Lake, LakeError
 from wifi_assets.resources.kafka import KafkaTopic
 from wifi_assets.snapshot import KAFKA
@@ -33,8 +34,10 @@ def reparse(lake: Lake, kafka: KafkaTopic, rules: Rules, days: set[date]) -> set
         The days of ``frames`` whose rows were replaced.
 
     Raises:
-        LakeError: Kafka no longer holds all of these messages; nothing was changed.
+        LakeError: Kafka no longer holds all of these messages, or the lake hides its rows otherwise than the
+            rules; nothing was changed.
     """
+    claim(lake, rules.privacy)
     touched: set[date] = set()
     for day in sorted(days):
         touched |= repeat_when_overtaken(lambda day=day: _reparse_day(lake, kafka, rules, day))  # type: ignore[misc]
@@ -64,7 +67,7 @@ def _reparse_day(lake: Lake, kafka: KafkaTopic, rules: Rules, day: date) -> set[
         ranges = run.query(_RANGES.format("wanted")).to_pylist()
         if not ranges:
             return set()
-    new_frames, new_refused = _read_again(kafka, rules, topic.generation, ranges, wanted, day)
+    new_frames, new_refused = _read_again(lake, kafka, rules, topic.generation, ranges, wanted, day)
     with engine() as run:
         run.view("wanted", wanted)
         run.view("new_frames", new_frames)
@@ -93,7 +96,13 @@ def _reparse_day(lake: Lake, kafka: KafkaTopic, rules: Rules, day: date) -> set[
 
 
 def _read_again(
-    kafka: KafkaTopic, rules: Rules, generation: int, ranges: list[dict[str, int]], wanted: pa.Table, day: date
+    lake: Lake,
+    kafka: KafkaTopic,
+    rules: Rules,
+    generation: int,
+    ranges: list[dict[str, int]],
+    wanted: pa.Table,
+    day: date,
 ) -> tuple[pa.Table, pa.Table]:
     """Frames and refusals of the wanted messages, parsed anew."""
     state = kafka.look()
@@ -115,7 +124,7 @@ def _read_again(
             columns = ", ".join(MESSAGES.names)
             messages = run.query(f"SELECT {columns} FROM messages SEMI JOIN wanted USING ({_KEY})")  # noqa: S608
         found += len(messages)
-        rows, refusals = parse(messages.cast(MESSAGES), rules)
+        rows, refusals = hide(lake, rules.privacy, *parse(messages.cast(MESSAGES), rules))
         frames.append(rows)
         refused.append(refusals)
     if found != len(wanted):

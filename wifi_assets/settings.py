@@ -8,8 +8,14 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from wifi_assets.frames.privacy import Mode
+
+#: Octets of a key from which on nobody tries all of them.
+_KEY_OCTETS = 16
 
 
 class Settings(BaseSettings):
@@ -54,6 +60,17 @@ class Settings(BaseSettings):
         None, ge=1, description="days of frames, splits and enriched probes to keep; None: all"
     )
 
+    pseudonyms: Mode = Field(
+        "none",
+        description="addresses stored as keyed hashes: device (vendor part stays) or all; none: as they were heard",
+    )
+    hash_ssids: bool = Field(False, description="store SSIDs that unknown devices look for as keyed hashes")
+    pseudonym_key: SecretStr | None = Field(
+        None,
+        validate_default=True,
+        description=f"key of the hashes, at least {_KEY_OCTETS} bytes; keep it apart from the lake",
+    )
+
     devices_path: Path | None = Field(
         None, description="folder or file with ace.device and ace.user as mongoexport or mongodump wrote them"
     )
@@ -82,6 +99,10 @@ class Settings(BaseSettings):
         None, description="where Neo4j Browser is, http(s)://host:7474/browser, without user"
     )
 
+    api_token: SecretStr | None = Field(
+        None, min_length=16, description="token that the HTTP API asks for as Authorization: Bearer …; None: none"
+    )
+
     sensors_on: bool = Field(False, description="start the sensors and the schedules by themselves")
     keep_runs_days: int = Field(
         7, ge=1, description="days for which Dagster's runs and events are kept; those that a day's state rests on stay"
@@ -98,3 +119,17 @@ class Settings(BaseSettings):
     quarantine_share: float = Field(
         0.01, ge=0, le=1, description="share of refused messages in a day from which on the check warns"
     )
+
+    @field_validator("pseudonym_key")
+    @classmethod
+    def _check_key(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        """A key where one is needed."""
+        asked = [f"WIFI_PSEUDONYMS={info.data.get('pseudonyms')}"] * (info.data.get("pseudonyms") in ("device", "all"))
+        asked += ["WIFI_HASH_SSIDS"] * bool(info.data.get("hash_ssids"))
+        if key is None and asked:
+            raise PydanticCustomError(
+                "no_key", f"{' and '.join(asked)} needs a key of at least {_KEY_OCTETS} bytes: openssl rand -hex 32"
+            )
+        if key is not None and len(key.get_secret_value().encode()) < _KEY_OCTETS:
+            raise PydanticCustomError("short_key", f"a key has at least {_KEY_OCTETS} bytes: openssl rand -hex 32")
+        return key

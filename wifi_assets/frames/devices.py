@@ -17,6 +17,7 @@ import pyarrow as pa
 from bson import DatetimeMS, ObjectId
 
 from wifi_assets.frames.address import normal_address
+from wifi_assets.frames.privacy import CLEAR, Privacy
 from wifi_assets.schemas import TABLES
 
 COLLECTIONS = ("ace.device", "ace.user")
@@ -50,7 +51,9 @@ class Document:
     fields: object
 
 
-def devices_table(documents: Iterable[Document], fates: Counter[tuple[str, str]] | None = None) -> pa.Table:
+def devices_table(
+    documents: Iterable[Document], fates: Counter[tuple[str, str]] | None = None, privacy: Privacy = CLEAR
+) -> pa.Table:
     """The rows of ``devices``, one a MAC, sorted by MAC.
 
     From ``ace.device``: mac, ip, name, model, type; it is no guest. From ``ace.user``, only where oui
@@ -67,6 +70,7 @@ def devices_table(documents: Iterable[Document], fates: Counter[tuple[str, str]]
         documents: Documents of both collections in any order.
         fates: Counts, by (collection, fate), what became of each document, and, by (collection,
             ``field: …``), each field whose value was none of its kind and is NULL in the row.
+        privacy: What is hidden of the rows.
 
     Returns:
         Rows of ``schemas.TABLES["devices"]``.
@@ -87,7 +91,7 @@ def devices_table(documents: Iterable[Document], fates: Counter[tuple[str, str]]
     for _, row in latest.values():
         fates[row["source"], ROW] += 1
     rows = [latest[mac][1] for mac in sorted(latest)]
-    return pa.Table.from_pylist(rows, schema=TABLES["devices"].schema)
+    return privacy.devices(pa.Table.from_pylist(rows, schema=TABLES["devices"].schema))
 
 
 def content_hash(devices: pa.Table) -> str:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from wifi_assets.frames.address import normal_address
+from wifi_assets.frames.privacy import CLEAR, Privacy
 from wifi_assets.frames.ssid import ssid_bytes, ssid_text
 
 
@@ -52,10 +53,12 @@ class Rules:
         first_day: Frames before this day (UTC) are refused.
         ssid_encoding: ``hex``, ``text``, or ``auto``: hex where the subtype is written in hex, as
             tshark 3 and later do both and tshark 2 neither.
+        privacy: What is hidden once the message is read, before it is stored.
     """
 
     first_day: date = date(1970, 1, 1)
     ssid_encoding: str = "auto"
+    privacy: Privacy = CLEAR
 
     def ssid_is_hex(self, subtype: str) -> bool:
         """Whether the message that writes its subtype so writes its SSID in hex."""

@@ -19,6 +19,7 @@ from bson.codec_options import DatetimeConversion
 from bson.errors import BSONError
 
 from wifi_assets.frames.devices import COLLECTIONS, Document, content_hash, devices_table
+from wifi_assets.frames.privacy import CLEAR, Privacy
 from wifi_assets.resources.devices import BSON, DeviceSourceError, Snapshot
 
 _NAME = re.compile(r"(?:ace\.)?(device|user)\.(?:json|jsonl|bson)(?:\.gz)?")
@@ -35,9 +36,11 @@ class DeviceFiles:
         path: A file of one collection, or a folder with one file of each: ``ace.device.json``,
             ``device.json`` (``mongoexport``: a document a line, ``--jsonArray``, ``--pretty``),
             ``device.bson``, ``dump/ace/device.bson.gz`` (``mongodump``), and the same with ``user``.
+        privacy: What is hidden of the devices as they are read.
     """
 
     path: Path
+    privacy: Privacy = CLEAR
 
     def changed(self, token: str | None) -> tuple[bool, str]:
         """As ``DeviceSource.changed``; the token is the content's hash, so the files are read."""
@@ -49,10 +52,12 @@ class DeviceFiles:
         fates: Counter[tuple[str, str]] = Counter()
         files = self._files()
         table = devices_table(
-            (Document(name, fields) for name, file in files.items() for fields in _documents(file)), fates
+            (Document(name, fields) for name, file in files.items() for fields in _documents(file)),
+            fates,
+            self.privacy,
         )
         origin = ", ".join(str(file) for file in files.values())
-        return Snapshot(table, fates, origin, token=content_hash(table))
+        return Snapshot(table, fates, origin, content_hash(table), self.privacy)
 
     def _files(self) -> dict[str, Path]:
         if not self.path.exists():

@@ -13,6 +13,7 @@ import pyarrow as pa
 from bson.codec_options import CodecOptions, DatetimeConversion
 
 from wifi_assets.frames.devices import COLLECTIONS, OLDER, ROW, content_hash
+from wifi_assets.frames.privacy import CLEAR, Privacy
 
 # A name that is no UTF-8 keeps its bytes, to be shown escaped; a time out of range stays a number.
 BSON: CodecOptions[dict[str, Any]] = CodecOptions(
@@ -35,12 +36,14 @@ class Snapshot:
         fates: (collection, fate) -> documents, as ``frames.devices.devices_table`` counts them.
         origin: Server or files, fit to be shown.
         token: What ``changed`` takes to tell whether anything changed since this snapshot.
+        privacy: How the rows are hidden.
     """
 
     table: pa.Table
     fates: Counter[tuple[str, str]]
     origin: str
     token: str
+    privacy: Privacy = CLEAR
 
     @cached_property
     def content(self) -> str:

@@ -25,6 +25,7 @@ from pymongo.errors import (
 from pymongo.uri_parser import parse_uri
 
 from wifi_assets.frames.devices import COLLECTIONS, FIELDS, Document, content_hash, devices_table
+from wifi_assets.frames.privacy import CLEAR, Privacy
 from wifi_assets.resources.devices import BSON, DeviceSourceError, Snapshot
 
 _DATABASE = "ace"
@@ -55,9 +56,11 @@ class MongoDevices:
 
     Attributes:
         url: ``mongodb://user:password@host:port/?authSource=…`` with any option of MongoDB's URLs.
+        privacy: What is hidden of the devices as they are read.
     """
 
     url: SecretStr
+    privacy: Privacy = CLEAR
 
     def changed(self, token: str | None) -> tuple[bool, str]:
         """As ``DeviceSource.changed``.
@@ -70,7 +73,7 @@ class MongoDevices:
         with self._database() as ace:
             now, quiet = _look(ace, resume)
             if not quiet:
-                table, _ = _read(ace)
+                table, _ = _read(ace, self.privacy)
                 seen = content_hash(table)
             else:
                 seen = content or ""
@@ -80,9 +83,9 @@ class MongoDevices:
         """As ``DeviceSource.read``; what changes meanwhile is a change after this snapshot."""
         with self._database() as ace:
             now, _ = _look(ace, None)
-            table, fates = _read(ace)
+            table, fates = _read(ace, self.privacy)
         origin = f"MongoDB at {_Url.parse(self.url).servers}"
-        return Snapshot(table, fates, origin, _token(now, content_hash(table)))
+        return Snapshot(table, fates, origin, _token(now, content_hash(table)), self.privacy)
 
     @contextmanager
     def _database(self) -> Iterator[Database[dict[str, Any]]]:
@@ -165,14 +168,14 @@ def _no_url() -> DeviceSourceError:
     )
 
 
-def _read(ace: Database[dict[str, Any]]) -> tuple[Any, Counter[tuple[str, str]]]:
+def _read(ace: Database[dict[str, Any]], privacy: Privacy) -> tuple[Any, Counter[tuple[str, str]]]:
     fates: Counter[tuple[str, str]] = Counter()
     documents = (
         Document(name, fields)
         for name in COLLECTIONS
         for fields in ace[name.removeprefix("ace.")].find({}, projection=FIELDS)
     )
-    return devices_table(documents, fates), fates
+    return devices_table(documents, fates, privacy), fates
 
 
 def _look(ace: Database[dict[str, Any]], resume: Mapping[str, Any] | None) -> tuple[Mapping[str, Any] | None, bool]:
