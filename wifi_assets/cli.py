@@ -21,13 +21,14 @@ from rich.progress import (
 from rich.table import Table as Grid
 from rich.text import Text
 
+from wifi_assets.ask.commands import changes, lookup
 from wifi_assets.capture.commands import capture
 from wifi_assets.cli_settings import settings_or_usage_error
+from wifi_assets.cli_values import json_value, shown
 from wifi_assets.demo.commands import broker, simulate
 from wifi_assets.demo.demo import demo
 from wifi_assets.demo.dev import dev
 from wifi_assets.engine import engine, named
-from wifi_assets.frames.ssid import printable, ssid_text
 from wifi_assets.ingest import ingest as run_ingest
 from wifi_assets.ingest import lake_of
 from wifi_assets.lake import LakeError, OvertakenError
@@ -48,6 +49,8 @@ main.add_command(simulate)
 main.add_command(broker)
 main.add_command(demo)
 main.add_command(report)
+main.add_command(lookup)
+main.add_command(changes)
 main.add_command(dev)
 
 
@@ -127,31 +130,11 @@ def sql(statement: str, as_json: bool) -> None:
         raise click.ClickException(f"{error} (tables: {', '.join(TABLES)})") from error
     if as_json:
         for row in result.to_pylist():
-            click.echo(json.dumps({name: _json(value) for name, value in row.items()}, ensure_ascii=True))
+            click.echo(json.dumps({name: json_value(value) for name, value in row.items()}, ensure_ascii=True))
         return
     grid = Grid()
     for name in result.column_names:
         grid.add_column(Text(name))
     for row in result.to_pylist():
-        grid.add_row(*(Text(_shown(value)) for value in row.values()))
+        grid.add_row(*(Text(shown(value)) for value in row.values()))
     Console(file=sys.stdout, width=None if sys.stdout.isatty() else 10_000).print(grid)
-
-
-def _json(value: object) -> object:
-    if isinstance(value, bytes):
-        return ssid_text(value)
-    if isinstance(value, dict):
-        return {str(name): _json(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json(one) for one in value]
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
-
-
-def _shown(value: object) -> str:
-    """A cell that can't command the terminal: bytes and control characters as they are in an SSID's text."""
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        return f"[{', '.join(_shown(one) for one in value)}]"
-    text = ssid_text(value) if isinstance(value, bytes) else str(value)
-    return printable(text)
