@@ -19,7 +19,9 @@ from pydantic import BaseModel, Field
 from wifi_assets.engine import engine
 from wifi_assets.frames.address import is_randomised, vendor_of_address
 from wifi_assets.lake import Lake
+from wifi_assets.resources.change import Progress
 from wifi_assets.schemas import TABLES
+from wifi_assets.snapshot import Snapshot
 
 #: Names that are listed where several match, and SSIDs of one answer: what bounds an answer, not a search.
 LISTED = 100
@@ -76,7 +78,7 @@ class Directory:
         devices: Rows of ``devices``, sorted by ``mac``.
         named: ``name`` and ``mac`` of ``devices``, sorted.
         names: Whatever has a name: sources and devices, distinct, sorted, with ``folded``, the name in lower case.
-        versions: Delta version of each table read; None where it was never made.
+        versions: Each table that was read, and its version; None where it was never made.
     """
 
     sources: pa.Table
@@ -84,7 +86,7 @@ class Directory:
     devices: pa.Table
     named: pa.Table
     names: pa.Table
-    versions: dict[str, int | None]
+    versions: dict[str, Progress | None]
 
 
 def find(directory: Directory, asked: str) -> Device | Candidates | None:
@@ -153,8 +155,13 @@ def read_directory(lake: Lake) -> Directory:
             devices=run.query("SELECT * FROM device ORDER BY mac"),
             named=run.query("SELECT name, mac FROM device WHERE name <> '' ORDER BY ALL"),
             names=names.append_column("folded", pc.utf8_lower(names["name"])),
-            versions={name: at.version if at is not None else None for name, at in opened.items()},
+            versions={name: version_of(at) for name, at in opened.items()},
         )
+
+
+def version_of(at: Snapshot | None) -> Progress | None:
+    """Which table, and which of its versions: a table that was made anew under its name is another."""
+    return Progress(at.table_id, at.version) if at is not None else None
 
 
 def _of_name(directory: Directory, name: str) -> Device | None:
@@ -164,7 +171,13 @@ def _of_name(directory: Directory, name: str) -> Device | None:
 
 
 def _of_addresses(directory: Directory, addresses: set[str]) -> Device | None:
-    return _device(directory, _rows(directory, addresses), addresses)
+    rows = _rows(directory, addresses)
+    if not rows:
+        # Counted before sources knew their addresses: under the name that the router has now, at least.
+        column = directory.devices["mac"]
+        names = {directory.devices["name"][at].as_py() for one in addresses for at in _places(column, one)}
+        rows = {row for name in names if name for row in _places(directory.sources["source"], name)}
+    return _device(directory, rows, addresses)
 
 
 def _rows(directory: Directory, addresses: Iterable[str]) -> set[int]:
