@@ -19,6 +19,8 @@ from wifi_assets.schemas import TABLES
 
 #: Values told one by one.
 _TOP = 5
+#: Rows that are counted; of more, a sample of about so many: each row has 26 fields, and shares hardly change.
+_COUNTED = 200_000
 #: Columns that say where a row came from, or are the axis.
 _BESIDE = ("day", "topic_generation", "kafka_partition", "kafka_offset", "kafka_timestamp", "event_time")
 #: Lightness of the first values, so that neighbours differ; the letters on it stay readable.
@@ -47,9 +49,9 @@ class Field:
 
 
 def fields(period: Period) -> tuple[int, list[Field]]:
-    """The rows of ``frames``, and what each field holds; bytes and positions are left out."""
+    """The rows that were counted, and what each field holds in them; bytes and positions are left out."""
     names = [f.name for f in TABLES["frames"].schema if f.name not in _BESIDE and not pa.types.is_binary(f.type)]
-    # Two readings of the rows for all fields: sketches of what is frequent and how many differ, then exact counts.
+    # One reading of the lake; in it sketches of what is frequent and how many differ, then exact counts.
     texts = {name: f"CAST({name} AS VARCHAR)" for name in names}
     sketches = ", ".join(
         f"approx_top_k({text}, {_TOP}) AS top_{name}, approx_count_distinct({text}) AS different_{name}"
@@ -63,17 +65,20 @@ def fields(period: Period) -> tuple[int, list[Field]]:
         )
         for name, text in texts.items()
     )
+    present = ", ".join(f"count({name}) AS {name}" for name in names)
     told = period.query(f"""
-        WITH sketched AS MATERIALIZED (SELECT {sketches} FROM frames)
-        SELECT count(*) AS frames, {counts} FROM frames, sketched
+        WITH counted AS MATERIALIZED (
+          SELECT day, {", ".join(names)} FROM frames WHERE hash(kafka_partition, kafka_offset) % {_every(period)} = 0),
+        sketched AS MATERIALIZED (SELECT {sketches} FROM counted),
+        by_day AS (SELECT day, {present} FROM counted GROUP BY day)
+        SELECT count(*) AS frames, (SELECT list(by_day) FROM by_day) AS by_day, {counts} FROM counted, sketched
     """).to_pylist()[0]
     if not told["frames"]:
         return 0, []
-    present = ", ".join(f"count({name}) AS {name}" for name in names)
-    by_day = period.query(f"SELECT day, {present} FROM frames GROUP BY day ORDER BY day")
+    by_day = {row["day"]: row for row in told["by_day"]}
     found = []
     for name in names:
-        days = by_day[name].to_pylist()
+        days = [by_day[day][name] if day in by_day else 0 for day in period.days]
         top = [
             (value, told[f"rows_{name}_{number}"])
             for number, value in enumerate(told[f"top_{name}"] or [], 1)
@@ -83,6 +88,22 @@ def fields(period: Period) -> tuple[int, list[Field]]:
         # The sketch may say a few more than there are values.
         found.append(Field(name, sum(days), min(told[f"different_{name}"], sum(days)), top, days))
     return told["frames"], found
+
+
+def sampled(period: Period) -> str:
+    """How many of the rows were counted, in words; "" if all were."""
+    if _every(period) == 1:
+        return ""
+    return f"Counted in a sample of {fields(period)[0]:,} of {_frames(period):,} frames."
+
+
+def _frames(period: Period) -> int:
+    return int(period.query("SELECT count(*) AS frames FROM frames")["frames"][0].as_py())
+
+
+def _every(period: Period) -> int:
+    """Of so many rows one is counted."""
+    return max(1, -(-_frames(period) // _COUNTED))
 
 
 def field_distribution(period: Period, size: Size = WIDE) -> Figure:
@@ -128,10 +149,13 @@ def field_distribution(period: Period, size: Size = WIDE) -> Figure:
     legend(bars, entries, 3)
     if days is not None:
         _count_by_day(days, held)
+    notes = [sampled(period)]
     if len(held) < len(found):
         empty = [field.name for field in found if not field.present]
         words = ", ".join(empty) if len(empty) <= 4 else count(len(empty), "field")
-        note(drawn, f"Without any value: {words}.")
+        notes.append(f"Without any value: {words}.")
+    if any(notes):
+        note(drawn, " ".join(filter(None, notes)))
     return drawn
 
 

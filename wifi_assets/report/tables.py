@@ -9,7 +9,7 @@ from datetime import date, datetime
 
 from wifi_assets.frames.ssid import printable
 from wifi_assets.report.charts import subtype_counts, subtype_name
-from wifi_assets.report.fields import fields
+from wifi_assets.report.fields import fields, sampled
 from wifi_assets.report.figures import count
 from wifi_assets.report.period import Period
 
@@ -130,6 +130,7 @@ def each_field(period: Period) -> Grid:
              " · ".join(f"{_short(value)} ({rows:,})" for value, rows in field.top)]
             for field in found
         ],
+        sampled(period),
     )  # fmt: skip
 
 

@@ -3,8 +3,11 @@
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from wifi_assets.lake import Lake
-from wifi_assets.report.fields import fields
+from wifi_assets.report import fields as counting
+from wifi_assets.report.fields import fields, sampled
 from wifi_assets.report.period import Period
 from wifi_assets_tests.report.conftest import BEGIN, Fill, probe
 
@@ -42,3 +45,15 @@ def test_lists_are_values_as_they_are(fill: Fill) -> None:
     (field,) = [field for field in found if field.name == "tag_oui"]
     assert dict(field.top) == {"[1, 2]": 2, "[2, 1]": 1, "[]": 1}
     assert field.present == 4
+
+
+def test_of_many_rows_a_sample_is_counted_and_said_to_be_one(home: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sampled(Period(home)) == ""
+    monkeypatch.setattr(counting, "_COUNTED", 200)
+    period = Period(home)
+    frames, found = fields(period)
+    # One of four rows, by chance.
+    assert 100 < frames < 300
+    (subtype,) = [field for field in found if field.name == "frame_subtype"]
+    assert sum(rows for _, rows in subtype.top) == sum(subtype.by_day) == frames
+    assert sampled(period) == f"Counted in a sample of {frames} of 800 frames."
