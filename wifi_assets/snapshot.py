@@ -169,8 +169,8 @@ class Snapshot:
             files = files.filter(pc.is_in(files["path"], pa.array(sorted(paths), pa.string())))
         return self.read(files["path"].to_pylist())
 
-    def beyond(self, positions: Sequence[int]) -> ds.Dataset:
-        """The files that may hold rows at or beyond these positions, by partition; some of their rows may be before.
+    def beyond(self, positions: Sequence[int], until: Sequence[int] = ()) -> ds.Dataset:
+        """The files that may hold rows from these positions, by partition, up to those; others may be among them.
 
         That may be many: a file's highest offset is that of the busiest partition, so that the position of a quiet
         one lets whole days be read.
@@ -178,13 +178,11 @@ class Snapshot:
         files = self.files()
         if not len(files):
             return self.read([])
-        lowest = min(positions, default=0)
-        newest = pc.add(
-            pc.multiply(pc.cast(files["max.topic_generation"], pa.int64()), GENERATION),
-            files["max.kafka_offset"],
-        )
         # A file without statistics is read.
-        return self.read(files.filter(pc.fill_null(pc.greater_equal(newest, lowest), True))["path"].to_pylist())
+        wanted = pc.fill_null(pc.greater_equal(_bound(files, "max"), min(positions, default=0)), True)
+        if until:
+            wanted = pc.and_(wanted, pc.fill_null(pc.less(_bound(files, "min"), max(until)), True))
+        return self.read(files.filter(wanted)["path"].to_pylist())
 
     def _filesystem(self) -> pafs.FileSystem:
         root = self.delta.table_uri
@@ -205,3 +203,9 @@ class Snapshot:
             filesystem=self._filesystem(),
             partitioning=partitioning,
         )
+
+
+def _bound(files: pa.Table, end: str) -> pa.ChunkedArray:
+    """A position that no row of a file is below (``min``) or above (``max``), by file."""
+    generation = pc.cast(files[f"{end}.topic_generation"], pa.int64())
+    return pc.add(pc.multiply(generation, GENERATION), files[f"{end}.kafka_offset"])

@@ -110,16 +110,15 @@ def _append(lake: Lake, name: str, done: Done) -> bool:
     if mine == reached:
         return False
     # Since the version at which this table had caught up, other files are new; older ones hold nothing for it.
-    news = source.since(seen)
-    if news is not None:
-        beyond = source.read(news.added)
-    else:
-        beyond = source.beyond([m for m, r in zip(mine, reached, strict=True) if m < r])
+    news, behind = source.since(seen), [m for m, r in zip(mine, reached, strict=True) if m < r]
+    beyond = source.read(news.added) if news is not None else source.beyond(behind)
     with engine() as run:
         until = reached
         if beyond.count_rows() > WINDOW:
             run.view("upstream", beyond, _between(mine, reached))
-            until = _window(run, mine, reached)
+            until = _window(run, reached)
+            if news is None:
+                beyond = source.beyond(behind, until)
         run.view(source.table.name, beyond, _between(mine, until))
         rows = compute(lake, run, name)
     caught_up = {source.table.name: source.version} if until == reached else {}
@@ -128,23 +127,16 @@ def _append(lake: Lake, name: str, done: Done) -> bool:
     return until != reached
 
 
-def _window(run: Engine, mine: list[int], reached: list[int]) -> list[int]:
-    """Positions up to which about ``WINDOW`` rows lie, taken evenly from the partitions."""
-    counted = {
-        row["kafka_partition"]: row["n"]
-        for row in run.query("SELECT kafka_partition, count(*) AS n FROM upstream GROUP BY kafka_partition").to_pylist()
-    }
-    if sum(counted.values()) <= WINDOW:
-        return reached
-    share = max(1, WINDOW // len(counted))
+def _window(run: Engine, reached: list[int]) -> list[int]:
+    """Positions up to which at most ``WINDOW`` rows lie, taken evenly from the partitions that have some."""
+    first = run.query(
+        f"SELECT kafka_partition, min({POSITION}) AS p FROM upstream GROUP BY kafka_partition"  # noqa: S608
+    ).to_pylist()
     until = list(reached)
-    for partition, rows in counted.items():
-        if rows > share:
-            nth = run.query(
-                f"SELECT {POSITION} AS p FROM upstream WHERE kafka_partition = {partition} "  # noqa: S608
-                f"ORDER BY p LIMIT 1 OFFSET {share}"
-            )
-            until[partition] = nth["p"][0].as_py()
+    for row in first:
+        # A position is one row at most, so that nothing needs to be counted or sorted.
+        partition, share = row["kafka_partition"], max(1, WINDOW // len(first))
+        until[partition] = min(reached[partition], row["p"] + share)
     return until
 
 

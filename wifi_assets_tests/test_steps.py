@@ -163,6 +163,26 @@ def test_a_table_far_behind_takes_bounded_windows(tmp_path: Path, monkeypatch: p
     assert lake.open("probes").positions("frames") == [250, 250]
 
 
+def test_a_window_reads_no_file_beyond_it(tmp_path: Path) -> None:
+    frames = some_frames(400)
+    lake = lake_with(tmp_path, frames[:200])
+    append(lake, frames[200:])
+    source = lake.open("frames")
+    near = source.beyond([0, 0], [100, 100]).to_table(columns=["kafka_offset"])["kafka_offset"].to_pylist()
+    assert sorted(near) == sorted(frame["kafka_offset"] for frame in frames[:200])
+    assert source.beyond([100, 100]).count_rows() == 200
+    assert 200 < source.beyond([0, 0], [100, 101]).count_rows() < source.beyond([0, 0]).count_rows() == 400
+
+
+def test_a_table_far_behind_skips_offsets_that_hold_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = [frame | {"kafka_offset": frame["kafka_offset"] + 1_000_000} for frame in some_frames(500)]
+    lake = lake_with(tmp_path, frames)
+    monkeypatch.setattr(steps, "WINDOW", 100)
+    done = catch_up(lake, "probes")
+    assert done.commits == 5
+    assert done.rows == sum(frame["frame_subtype"] == 4 for frame in frames)
+
+
 def test_late_rows_touch_their_day_and_no_other(tmp_path: Path) -> None:
     frames = some_frames(400)
     late = [frame | {"day": DAYS[0], "event_time": datetime(2026, 3, 1, 12, tzinfo=UTC)} for frame in frames[-4:]]
