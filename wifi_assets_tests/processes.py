@@ -31,7 +31,7 @@ BIN = Path(sys.executable).parent
 DEPLOY = Path(__file__).parents[1] / "deploy"
 LOCATION = "wifi_assets"
 #: A busy machine takes its time; no test waits this long for what happens.
-PATIENCE = 600
+PATIENCE = 900
 UNFINISHED = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.NOT_STARTED,

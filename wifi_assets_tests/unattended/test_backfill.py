@@ -14,7 +14,7 @@ from wifi_assets_tests.support import ask
 from wifi_assets_tests.unattended.platform import FRAMES, LAKE, Platform, heard_on, on, sent
 
 #: Many runs, each a process of its own, on a machine that may be busy.
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = pytest.mark.timeout(3600)
 
 RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 

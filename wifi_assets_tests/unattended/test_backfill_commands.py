@@ -8,7 +8,7 @@ from wifi_assets_tests.processes import BIN
 from wifi_assets_tests.unattended.platform import LAKE, Platform, sent
 
 #: Many runs, each a process of its own, on a machine that may be busy.
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = pytest.mark.timeout(3600)
 
 MODULE = "wifi_assets.definitions"
 

@@ -7,7 +7,7 @@ from wifi_assets_tests.processes import until
 from wifi_assets_tests.unattended.platform import FRAMES, LAKE, Platform, on, sent
 
 #: Many runs, each a process of its own, on a machine that may be busy.
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = pytest.mark.timeout(3600)
 
 
 def half_way(platform: Platform, backfill: str) -> dg.DagsterRun:

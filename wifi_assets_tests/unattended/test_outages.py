@@ -10,7 +10,7 @@ from wifi_assets_tests.processes import until
 from wifi_assets_tests.unattended.platform import FRAMES, Platform, heard_on, on, sent
 
 #: Many runs, each a process of its own, on a machine that may be busy.
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = pytest.mark.timeout(3600)
 
 TICKS = 10
 SENSORS = (

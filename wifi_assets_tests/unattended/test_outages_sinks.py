@@ -6,7 +6,7 @@ from wifi_assets_tests.processes import until
 from wifi_assets_tests.unattended.platform import FRAMES, LAKE, REFUSED, Platform, on, sent
 
 #: Many runs, each a process of its own, on a machine that may be busy.
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = pytest.mark.timeout(3600)
 
 
 def test_a_message_reaches_every_target_and_its_day_is_green(platform: Platform) -> None:
