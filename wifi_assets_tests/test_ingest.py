@@ -112,7 +112,8 @@ def test_sources_are_those_of_the_truth(lake: Lake) -> None:
         lake,
         f"""SELECT source, probes, {ISO.format("earliest_probe")} AS earliest_probe,
         {ISO.format("latest_probe")} AS latest_probe, min_signal_dbm, max_signal_dbm, avg_signal_dbm,
-        coalesce(probed_ssids, []) AS probed_ssids, unique_ssids, source_addresses AS addresses FROM probe_stats_by_source_device""",
+        coalesce(probed_ssids, []) AS probed_ssids, unique_ssids, source_addresses AS addresses
+        FROM probe_stats_by_source_device""",
     )
     left_out = ("name", "resolved", "probes_by_day")
     expected = [
