@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from typing import Any
 from unittest import mock
@@ -186,3 +187,10 @@ def test_a_batch_of_many_chunks_and_a_slice_of_one_are_read_alike() -> None:
     assert [pa.concat_tables(side) for side in zip(*(parse(part, Rules()) for part in parts), strict=True)] == list(
         whole
     )
+
+
+def test_batches_in_several_threads_and_by_several_rules_do_not_mix() -> None:
+    batches = [[probe(wlan_radio_channel=[str(number)])] * (number + 1) for number in range(1, 9)]
+    with ThreadPoolExecutor(4) as threads:
+        for _ in threads.map(check, batches * 2, RULES[:2] * len(batches)):
+            pass
