@@ -1,9 +1,11 @@
-"""Messages a second from Kafka through every lake table: ``python -m bench.ingest [MESSAGES]``.
+"""Messages a second from Kafka through every lake table: ``python -m bench.ingest [MESSAGES] [--days DAYS]``.
 
+The memory must not grow with the backlog, nor with one day's part of it: ``--days 1`` puts all in one day.
 The broker and the simulated household are real work too, so the topic is filled first; then one process of
 its own ingests it, table by table, as ``wifi-assets ingest`` does, and tells its times and its peak memory.
 """
 
+import argparse
 import json
 import os
 import resource
@@ -25,9 +27,9 @@ MESSAGES = 1_100_000
 DAYS = 3
 
 
-def fill(bootstrap: str, messages: int) -> int:
-    """The household's frames of ``DAYS`` days, in the order of their arrival; returns how many."""
-    air = Air(1, messages // (DAYS * 24), FIRST_HOUR, DAYS * 24)
+def fill(bootstrap: str, messages: int, days: int) -> int:
+    """The household's frames of these days, in the order of their arrival; returns how many."""
+    air = Air(1, messages // (days * 24), FIRST_HOUR, days * 24)
     return Topic(bootstrap, TOPIC).publish(message(frame) for _, frame in air.arrivals())
 
 
@@ -56,11 +58,11 @@ def ingest(settings: Settings) -> None:
             tell(name, catch_up(lake, name).rows, wall, cpu)
 
 
-def main(messages: int) -> None:
+def main(messages: int, days: int) -> None:
     """Measure and print."""
     with bench_settings() as settings:
-        sent = fill(settings.kafka_bootstrap, messages)
-        print(f"{sent:,} messages of {DAYS} days from {BEGIN:%Y-%m-%d}, {PARTITIONS} partitions; {load()}")
+        sent = fill(settings.kafka_bootstrap, messages, days)
+        print(f"{sent:,} messages of {days} days from {BEGIN:%Y-%m-%d}, {PARTITIONS} partitions; {load()}")
         environment = {
             "WIFI_KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
             "WIFI_KAFKA_TOPIC": TOPIC,
@@ -91,4 +93,8 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["--here"]:
         ingest(Settings(_env_file=None))  # type: ignore[call-arg]
     else:
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else MESSAGES)
+        parser = argparse.ArgumentParser(prog="python -m bench.ingest")
+        parser.add_argument("messages", type=int, nargs="?", default=MESSAGES)
+        parser.add_argument("--days", type=int, default=DAYS, help="over which the messages are spread")
+        chosen = parser.parse_args()
+        main(chosen.messages, chosen.days)

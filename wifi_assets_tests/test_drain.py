@@ -2,7 +2,8 @@
 
 import re
 import time
-from collections.abc import Iterable
+import weakref
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from wifi_assets.drain import Drained, TopicChangedError, drain, pending
 from wifi_assets.ingest import ingest, lake_of, rules_of, topic_of
 from wifi_assets.lake import Lake
 from wifi_assets.lake import Topic as LakeTopic
+from wifi_assets.resources.kafka import Batch, KafkaTopic
 from wifi_assets.schemas import TABLES
 from wifi_assets.settings import Settings
 from wifi_assets.snapshot import KAFKA
@@ -87,6 +89,25 @@ def test_a_drain_says_what_it_did_and_what_waits(kafka: Server, tmp_path: Path) 
     assert sum(pending(lake, kafka_topic.look(), topic.name)) == 10
     assert drained(settings).start == highs
     assert sum(check_account(lake)) == 1010
+
+
+def test_a_drain_holds_two_batches_at_most(kafka: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_of(topic_with(kafka, MESSAGES), tmp_path, batch=len(MESSAGES) // 6)
+    alive: set[int] = set()
+    held: list[int] = []
+    read = KafkaTopic.read
+
+    def counted(self: KafkaTopic, starts: list[int], ends: list[int], batch: int) -> Iterator[Batch]:
+        for number, one in enumerate(read(self, starts, ends, batch)):
+            alive.add(number)
+            weakref.finalize(one, alive.remove, number)
+            held.append(len(alive))
+            yield one
+
+    monkeypatch.setattr(KafkaTopic, "read", counted)
+    assert drained(settings).rows > 0
+    assert len(held) >= 6
+    assert max(held) == 2
 
 
 def test_an_empty_topic_is_drained_too(kafka: Server, tmp_path: Path) -> None:

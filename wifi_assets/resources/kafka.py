@@ -101,7 +101,7 @@ class KafkaTopic:
             "auto.offset.reset": "error",
             "isolation.level": "read_committed",
             "fetch.queue.backoff.ms": 10,
-            "queued.max.messages.kbytes": 65_536,
+            "queued.max.messages.kbytes": 32_768,
             "socket.connection.setup.timeout.ms": 5_000,
             "log_level": 2,
             **config,
