@@ -73,8 +73,21 @@ def _follow_days(lake: Lake, own: Snapshot, source: Snapshot, done: Done) -> Non
     days = set(came.values())
     with engine() as run:
         run.view(source.table.name, rows)
+        if "hour" in own.table.folds:
+            _widen(run, source, days)
         written = _fold(lake, run, own, days, {source.table.name: source.version})
     done.add(written, days)
+
+
+def _widen(run: Engine, source: Snapshot, days: set[date]) -> None:
+    """Show all rows of the hours in which there are new ones."""
+    name = source.table.name
+    hours = run.query(f"SELECT DISTINCT date_trunc('hour', event_time) AS hour FROM {name} ORDER BY 1")  # noqa: S608
+    first, last = hours["hour"][0].as_py(), hours["hour"][-1].as_py() + timedelta(hours=1)
+    run.view("hours", hours)
+    rows = source.rows(days=days, paths=source.reaching(first, last, "event_time", "event_time"))
+    between = f"event_time >= TIMESTAMPTZ '{first}' AND event_time < TIMESTAMPTZ '{last}'"
+    run.view(name, rows, f"{between} AND date_trunc('hour', event_time) IN (SELECT hour FROM hours)")
 
 
 def _replace(

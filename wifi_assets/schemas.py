@@ -30,7 +30,8 @@ class Table:
         description: One sentence for the asset page.
         upstream: The lake table that it is made from and whose progress it follows; None at the edge.
         folds: Columns of the groups of rows that new upstream rows change. The table's SQL then takes in
-            what is stored of these groups, beside the new rows alone. Without, it is given whole days.
+            what is stored of these groups, beside the new rows alone; if the groups are hours, it is given
+            whole hours. Without, it is given whole days.
     """
 
     name: str
@@ -298,6 +299,7 @@ _table(
         "devices_high": (pa.int64(), "devices if each set of elements, session and 3 dB of signal is another one"),
     },
     upstream="probes_enriched",
+    folds=("day", "hour"),
 )  # fmt: skip
 _STATS = {
     "probes": (pa.int64(), "probe requests"),

@@ -13,7 +13,7 @@ the topic was deleted and made again it is that offset plus ``GENERATION``, so t
 import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -23,7 +23,7 @@ import pyarrow.fs as pafs
 from deltalake import DeltaTable
 from deltalake.fs import DeltaStorageHandler
 
-from wifi_assets.schemas import Table
+from wifi_assets.schemas import TIME, Table
 
 #: Positions of one generation of the topic. Offsets stay far below: 2**44 messages are 600 years of 1,000 a second.
 GENERATION = 1 << 44
@@ -183,6 +183,24 @@ class Snapshot:
         if until:
             wanted = pc.and_(wanted, pc.fill_null(pc.less(_bound(files, "min"), max(until)), True))
         return self.read(files.filter(wanted)["path"].to_pylist())
+
+    def reaching(self, first: datetime, last: datetime, begins: str, ends: str) -> set[str]:
+        """The files that may hold rows which begin before ``last`` and end at or after ``first``.
+
+        Args:
+            first: Begin of a span of time.
+            last: End of it.
+            begins: Column of a row's begin.
+            ends: Column of a row's end.
+        """
+        files = self.files()
+        if not len(files):
+            return set()
+        # Delta's statistics may be cut to milliseconds.
+        late = pc.greater_equal(files[f"max.{ends}"], pa.scalar(first - timedelta(seconds=1), TIME))
+        early = pc.less(files[f"min.{begins}"], pa.scalar(last, TIME))
+        # A file without statistics is read.
+        return set(files.filter(pc.fill_null(pc.and_(late, early), True))["path"].to_pylist())
 
     def _filesystem(self) -> pafs.FileSystem:
         root = self.delta.table_uri

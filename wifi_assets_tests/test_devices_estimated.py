@@ -343,3 +343,25 @@ def test_the_simulated_household_is_counted_as_its_truth_says(tmp_path: Path) ->
     wrong = [abs(row["devices_estimated"] - true["devices"]) for row, true in zip(rows, expected, strict=True)]
     naive = [row["random_addresses"] - true["devices"] for row, true in zip(rows, expected, strict=True)]
     assert sum(wrong) * 4 < sum(naive)
+
+
+def test_of_new_probe_requests_only_their_hours_are_counted_again(tmp_path: Path) -> None:
+    """With late ones, over an hour's border and over midnight; the result is that of one go."""
+    lake, whole = Lake(str(tmp_path / "lake")), Lake(str(tmp_path / "whole"))
+    first = [one for n in range(4) for one in burst(n, MIDNIGHT + timedelta(hours=n))]
+    border = burst(7, MIDNIGHT + timedelta(hours=1, minutes=59, seconds=30), seconds=60)
+    night = burst(8, MIDNIGHT + timedelta(hours=23, minutes=59, seconds=30), seconds=60)
+    portions = [first, border, night, burst(9, MIDNIGHT)]
+    for number, portion in enumerate(portions):
+        rows = [one | {"kafka_offset": 100 * number + place} for place, one in enumerate(portion)]
+        for place in (lake, whole):
+            place.append(place.open("probes_enriched"), pa.Table.from_pylist(rows, SCHEMA), {})
+        done = catch_up(lake, "devices_estimated")
+        assert done.rows == len({one["event_time"].replace(minute=0, second=0) for one in portion})
+        assert (done.whole == set()) == (number > 0)
+    catch_up(whole, "devices_estimated")
+    found, expected = (
+        place.open("devices_estimated").rows().to_table().sort_by("hour").to_pylist() for place in (lake, whole)
+    )
+    assert found == expected
+    assert [row["random_addresses"] for row in found] == [2, 2, 2, 1, 1, 1]
