@@ -8,14 +8,19 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from wifi_assets.frames.privacy import Mode
 
 #: Octets of a key from which on nobody tries all of them.
 _KEY_OCTETS = 16
+
+
+def _listed(value: object) -> object:
+    """The parts of a text with commas."""
+    return [part for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 class Settings(BaseSettings):
@@ -101,6 +106,17 @@ class Settings(BaseSettings):
 
     api_token: SecretStr | None = Field(
         None, min_length=16, description="token that the HTTP API asks for as Authorization: Bearer …; None: none"
+    )
+
+    telegram_url: Annotated[str, Field(pattern=r"^https?://[^@\s]+$")] = Field(
+        "https://api.telegram.org", description="base URL of Telegram's Bot API, or of a server of one's own"
+    )
+    telegram_token: SecretStr | None = Field(None, description="token of the bot, from @BotFather")
+    telegram_chats: Annotated[tuple[int, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        (), description="numbers of the chats that may ask the bot and are told, comma separated"
+    )
+    bot_absent_minutes: int = Field(
+        30, ge=1, description="minutes without a probe request after which a watched device is absent"
     )
 
     sensors_on: bool = Field(False, description="start the sensors and the schedules by themselves")

@@ -1,0 +1,1 @@
+"""A Telegram bot that answers when a device was last seen, and tells when a watched one appears."""
