@@ -49,10 +49,6 @@ class Engine:
         self._connection.register(f"all_{name}", rows)
         self._connection.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS SELECT * FROM "all_{name}" WHERE {where}')  # noqa: S608
 
-    def view_of(self, name: str, text: str) -> None:
-        """Make the result of a statement over views known as ``name``."""
-        self._connection.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {text}')
-
     def query(self, text: str) -> pa.Table:
         """The result of a statement.
 

@@ -104,10 +104,6 @@ class Settings(BaseSettings):
         None, description="where Neo4j Browser is, http(s)://host:7474/browser, without user"
     )
 
-    api_token: SecretStr | None = Field(
-        None, min_length=16, description="token that the HTTP API asks for as Authorization: Bearer …; None: none"
-    )
-
     telegram_url: Annotated[str, Field(pattern=r"^https?://[^@\s]+$")] = Field(
         "https://api.telegram.org", description="base URL of Telegram's Bot API, or of a server of one's own"
     )
