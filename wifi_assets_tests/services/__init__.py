@@ -74,7 +74,8 @@ class Server:
         # A file, not a pipe: the server inherits it and would hold a pipe open for ever.
         with log.open("w+b") as out:
             done = subprocess.run(
-                ["bash", script, verb, self.data, str(self.port), *arguments],
+                # Under nohup or in the background signals are ignored, which a JVM inherits: SIGTERM would not end it.
+                ["env", "--default-signal", "bash", script, verb, self.data, str(self.port), *arguments],
                 env=os.environ | self.env,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
