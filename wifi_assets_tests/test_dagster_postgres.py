@@ -3,17 +3,11 @@
 What runs are the commands of docker-compose.yml: code server, daemon, webserver, each a process of its own.
 """
 
-import json
 import os
 import shutil
 import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -24,10 +18,8 @@ from dagster._core.scheduler.instigation import TickStatus
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
 
+from wifi_assets_tests.processes import BIN, DEPLOY, answer, process, succeeds, until
 from wifi_assets_tests.services import Server, free_port
-
-DEPLOY = Path(__file__).parents[1] / "deploy"
-BIN = Path(sys.executable).parent
 
 CODE = """
 from dagster import DefaultSensorStatus, Definitions, RunRequest, SkipReason, asset, define_asset_job, sensor
@@ -62,42 +54,6 @@ def home(postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     yield tmp_path
     with psycopg.connect(f"{server}/wifi", autocommit=True) as connection:
         connection.execute("DROP DATABASE dagster WITH (FORCE)")
-
-
-@contextmanager
-def process(log: Path, *command: str) -> Iterator[None]:
-    """A command of the environment's, ended with the block; what it said goes into the failure."""
-    with log.open("wb") as out:
-        running = subprocess.Popen(
-            [BIN / command[0], *command[1:]], stdout=out, stderr=subprocess.STDOUT, cwd=log.parent
-        )
-        try:
-            yield
-        except AssertionError as error:
-            error.add_note(f"{' '.join(command)}:\n{log.read_text()[:6000]}")
-            raise
-        finally:
-            running.terminate()
-            running.wait(60)
-
-
-def until(holds: Callable[[], object], seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, f"not within {seconds} s"
-        time.sleep(0.3)
-
-
-def succeeds(*command: str) -> bool:
-    return subprocess.run([BIN / command[0], *command[1:]], capture_output=True, check=False).returncode == 0
-
-
-def answer(url: str) -> Any:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as reply:
-            return json.load(reply)
-    except OSError:
-        return None
 
 
 def test_migrate_makes_the_tables_and_is_harmless_again(home: Path) -> None:
