@@ -11,19 +11,21 @@ pytestmark = pytest.mark.timeout(3600)
 
 def test_a_message_reaches_every_target_and_its_day_is_green(platform: Platform) -> None:
     late = platform.day(3)
-    platform.name_device("attic")
-    until(lambda: platform.lake.exists("devices") and platform.count("devices"))
+    before = {run.run_id for run in platform.dagster.runs()}
+    platform.name_device("attic of day 3")
+    until(lambda: platform.lake.exists("devices") and platform.count("devices", "name = 'attic of day 3'"))
     sent(platform, [late])
     until(lambda: platform.count("frames", on(late)) == FRAMES)
     platform.settled()
     assert platform.count("quarantine", "true") >= REFUSED
-    assert platform.count("probes_enriched", f"{on(late)} AND source_device_name = 'attic'") == 4
+    assert platform.count("probes_enriched", f"{on(late)} AND source_device_name = 'attic of day 3'") == 4
     # Weeks before the days that the lag sensor's run is over, and reported all the same.
     for asset in LAKE:
         assert str(late) in platform.materialised(asset) or asset == "quarantine", asset
-    by = {run.tags.get("dagster/sensor_name") for run in platform.dagster.runs()}
+    since = platform.runs_since(before)
+    by = {run.tags.get("dagster/sensor_name") for run in since}
     assert by == {"unifi_devices_sensor", "kafka_lag_sensor", "sink_postgres_sensor", "sink_neo4j_sensor"}
-    assert all(run.is_success for run in platform.dagster.runs())
+    assert all(run.is_success for run in since)
 
 
 def test_a_paused_sensor_leaves_the_other_targets_going(platform: Platform) -> None:
@@ -32,7 +34,7 @@ def test_a_paused_sensor_leaves_the_other_targets_going(platform: Platform) -> N
     sent(platform, [platform.day(4)])
     until(lambda: platform.count("frames", on(platform.day(4))) == FRAMES)
     platform.settled("postgres")
-    since = [run for run in platform.dagster.runs() if run.run_id not in before]
+    since = platform.runs_since(before)
     assert {run.tags["dagster/sensor_name"] for run in since} == {"kafka_lag_sensor", "sink_postgres_sensor"}
     assert not platform.fresh("neo4j")
     platform.dagster.start_sensor("sink_neo4j_sensor")
