@@ -163,17 +163,17 @@ def _wait(until: Any, seconds: float) -> None:
 
 
 def _cpu(parts: Platform) -> dict[str, float]:
-    """CPU seconds so far: of the daemon, of the code server, and of the runs that it started."""
-    code = psutil.Process(parts.processes["code server"])
-    # `dagster code-server` serves by a process of its own, which starts those of the runs.
-    servers = [code, *code.children()]
-    own, runs = 0.0, 0.0
-    for one in servers:
-        times = one.cpu_times()
-        own += times.user + times.system
-        runs += (times.children_user + times.children_system) if one is not code else 0.0
-    daemon = psutil.Process(parts.processes["daemon"]).cpu_times()
-    return {"daemon": daemon.user + daemon.system, "code server": own, "runs": runs}
+    """CPU seconds so far: of the daemon, of the code server, and of the runs, which the daemon's child copies."""
+    code, daemon = (psutil.Process(parts.processes[name]) for name in ("code server", "daemon"))
+    # `dagster code-server` serves by a process of its own.
+    servers = [one.cpu_times() for one in (code, *code.children())]
+    copied = [one.cpu_times() for one in daemon.children()]
+    own = daemon.cpu_times()
+    return {
+        "daemon": own.user + own.system,
+        "code server": sum(times.user + times.system for times in servers),
+        "runs": sum(times.children_user + times.children_system for times in copied),
+    }
 
 
 def _shares(before: dict[str, float], after: dict[str, float], seconds: float) -> str:

@@ -15,6 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from wifi_assets.demo.messages import message
 from wifi_assets.demo.publish import Topic
 from wifi_assets.drain import pending
 from wifi_assets.ingest import lake_of, topic_of
+from wifi_assets.purge import purge
 from wifi_assets.schemas import TABLES
 
 BATCHES = 3_000
@@ -43,7 +45,7 @@ REACH = 1.3
 #: Batches between two maintenances: six simulated hours.
 _MAINTAIN_EVERY = 720
 #: What is kept of replaced files, log entries and runs, in real time: a run's day is this soak's quarter of an hour.
-_KEPT = "interval 15 minutes"
+_KEPT = timedelta(minutes=15)
 _INSTANCE = {
     "run_launcher": {
         "module": "dagster._core.launcher.sync_in_memory_run_launcher",
@@ -122,10 +124,11 @@ def main(batches: int, folder: Path) -> None:
 
 def _shorten(daemon: Daemon) -> None:
     """Let what is replaced go as soon as a month's would in a month."""
+    kept = f"interval {_KEPT.seconds} seconds"
     for name in TABLES:
         if daemon.lake.exists(name):
             daemon.lake.open(name).delta.alter.set_table_properties(
-                {"delta.logRetentionDuration": _KEPT, "delta.deletedFileRetentionDuration": _KEPT}
+                dict.fromkeys(("delta.logRetentionDuration", "delta.deletedFileRetentionDuration"), kept)
             )
 
 
@@ -133,10 +136,15 @@ def _maintain(parts: Platform) -> None:
     # Not before the platform's settings are those of this process, in which the runs are executed too.
     from wifi_assets.definitions import defs
 
-    for job in ("maintenance",):
-        began = time.monotonic()
-        defs.resolve_job_def(job).execute_in_process(instance=parts.instance, run_config=_QUIET)
-        print(f"{job}: {time.monotonic() - began:.1f} s", flush=True)
+    began = time.monotonic()
+    defs.resolve_job_def("maintenance").execute_in_process(instance=parts.instance, run_config=_QUIET)
+    maintained = time.monotonic()
+    purged = purge(parts.instance, datetime.now(UTC) - _KEPT)
+    print(
+        f"maintenance: {maintained - began:.1f} s; purge_history: {time.monotonic() - maintained:.1f} s, "
+        f"{purged.runs} runs deleted, {purged.needed} older ones needed",
+        flush=True,
+    )
 
 
 def _print(parts: Platform, number: int, median: float) -> None:

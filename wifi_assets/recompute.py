@@ -12,6 +12,7 @@ appending (``steps.py``), commits (``lake.py``).
 from datetime import date, timedelta
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from wifi_assets.compute import Done, compute, upstream_of
 from wifi_assets.engine import Engine, engine
@@ -116,7 +117,7 @@ def _replace(
         with engine() as run:
             run.view(upstream, source.rows(days=group))
             rows = _whole(lake, run, own)
-            news = (group & days) | _differing(run, own, rows, group - days)
+            news = (group & days) | _differing(own, rows, group - days)
         version = own.version + 1
         versions = {_WHOLE: version}
         if last and number == len(groups):
@@ -140,19 +141,20 @@ def _whole(lake: Lake, run: Engine, own: Snapshot) -> pa.Table:
     return compute(lake, run, own.table.name)
 
 
-def _differing(run: Engine, own: Snapshot, rows: pa.Table, days: set[date]) -> set[date]:
+def _differing(own: Snapshot, rows: pa.Table, days: set[date]) -> set[date]:
     """Those days for which ``rows`` are others than the stored ones."""
     if not days:
         return set()
-    columns = ", ".join(own.table.schema.names)
-    run.view("before", own.rows(days=days))
-    listed = ", ".join(f"DATE '{day}'" for day in sorted(days))
-    run.view("after", rows, f"day IN ({listed})")
-    differing = run.query(
-        f"(SELECT {columns} FROM before EXCEPT SELECT {columns} FROM after) "  # noqa: S608
-        f"UNION ALL (SELECT {columns} FROM after EXCEPT SELECT {columns} FROM before)"
+    order = [(column, "ascending") for column in own.table.key]
+    stored, computed = (
+        table.select(own.table.schema.names).cast(own.table.schema).sort_by(order)
+        for table in (own.rows(days=days).to_table(), rows)
     )
-    return set(differing["day"].to_pylist())
+    return {day for day in days if not _of(stored, day).equals(_of(computed, day))}
+
+
+def _of(rows: pa.Table, day: date) -> pa.Table:
+    return rows.filter(pc.equal(rows["day"], pa.scalar(day, pa.date32())))
 
 
 def _linked(fragments: Snapshot, days: set[date]) -> list[set[date]]:

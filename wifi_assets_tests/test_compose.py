@@ -141,10 +141,19 @@ def test_secrets_come_from_the_env_file_alone() -> None:
                 assert "${" in value, name
 
 
-def test_only_the_code_location_knows_the_targets() -> None:
+def test_only_what_runs_our_code_knows_the_targets() -> None:
     for name, service in SERVICES.items():
-        if name not in ("code-location", "capture"):
+        if name not in ("code-location", "dagster-daemon", "capture"):
             assert not settings_of(service), name
+
+
+def test_the_daemon_whose_processes_the_runs_are_has_what_the_code_location_has() -> None:
+    daemon, code = SERVICES["dagster-daemon"], SERVICES["code-location"]
+    assert daemon["environment"] == code["environment"]
+    assert daemon["volumes"] == code["volumes"]
+    assert (
+        yaml.safe_load((ROOT / "deploy/dagster.yaml").read_text())["run_launcher"]["module"] == "wifi_assets.launcher"
+    )
 
 
 def test_ports_are_for_this_machine_only() -> None:

@@ -19,11 +19,10 @@ sessions AS (
     min(min_signal_dbm) AS min_signal_dbm, max(max_signal_dbm) AS max_signal_dbm
   FROM numbered GROUP BY fingerprint, session),
 each_source AS (
-  SELECT DISTINCT fingerprint, session, explode(source_addresses) AS source_address FROM numbered),
+  SELECT fingerprint, session, explode(source_addresses) AS source_address FROM numbered),
 sources AS (
-  SELECT fingerprint, session, array_sort(array_agg(source_address)) AS source_addresses,
-    count(*) AS source_address_count
-  FROM each_source GROUP BY fingerprint, session HAVING count(*) > 2),
+  SELECT fingerprint, session, array_sort(array_agg(DISTINCT source_address)) AS source_addresses
+  FROM each_source GROUP BY fingerprint, session),
 each_signal AS (
   SELECT fingerprint, session, explode(map_entries(signal_dbm_distribution)) AS entry FROM numbered),
 each_count AS (
@@ -47,7 +46,7 @@ vendor_names AS (
 SELECT s.day, s.fingerprint, t.tag_vendor_data, t.tag_vendor_oui_type, t.tag_oui,
   s.probe_count, a.source_addresses, s.first_probe, s.last_probe,
   s.min_signal_dbm, s.max_signal_dbm, d.distribution AS signal_dbm_distribution,
-  a.source_address_count,
+  CAST(size(a.source_addresses) AS BIGINT) AS source_address_count,
   (unix_micros(s.last_probe) - unix_micros(s.first_probe)) / 1000000.0 AS session_seconds,
   s.max_signal_dbm - s.min_signal_dbm AS signal_dbm_range,
   s.max_signal_dbm - s.min_signal_dbm <= 3 AS within_3_dbm,
@@ -57,3 +56,4 @@ JOIN sources AS a ON a.fingerprint = s.fingerprint AND a.session = s.session
 JOIN tags AS t ON t.fingerprint = s.fingerprint
 LEFT JOIN signals AS d ON d.fingerprint = s.fingerprint AND d.session = s.session
 LEFT JOIN vendor_names AS n ON n.fingerprint = s.fingerprint
+WHERE size(a.source_addresses) > 2
