@@ -50,7 +50,13 @@ _INSTANCE = {
     "run_launcher": {
         "module": "dagster._core.launcher.sync_in_memory_run_launcher",
         "class": "SyncInMemoryRunLauncher",
-    }
+    },
+    # Without threads: two runs that begin in one process at once wait for each other's imports for ever.
+    "run_coordinator": {
+        "module": "dagster._core.run_coordinator.queued_run_coordinator",
+        "class": "QueuedRunCoordinator",
+        "config": {"dequeue_interval_seconds": 1},
+    },
 }
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
