@@ -21,7 +21,7 @@ from rich.progress import (
 from rich.table import Table as Grid
 from rich.text import Text
 
-from wifi_assets.ask.commands import changes, lookup
+from wifi_assets.ask.commands import changes, lookup, serve
 from wifi_assets.bot.commands import bot
 from wifi_assets.capture.commands import capture
 from wifi_assets.cli_settings import settings_or_usage_error
@@ -52,6 +52,7 @@ main.add_command(demo)
 main.add_command(report)
 main.add_command(lookup)
 main.add_command(changes)
+main.add_command(serve)
 main.add_command(bot)
 main.add_command(dev)
 

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from wifi_assets.engine import Engine, statement
 from wifi_assets.frames.address import vendor_of_oui
-from wifi_assets.hidden import hides_vendors
+from wifi_assets.frames.privacy import CLEAR
+from wifi_assets.hidden import read_mode
 from wifi_assets.lake import Lake
 from wifi_assets.snapshot import Snapshot
 
@@ -53,7 +54,7 @@ def compute(lake: Lake, run: Engine, name: str) -> pa.Table:
         prefixes = run.query("SELECT DISTINCT substr(source_address, 1, 8) AS p FROM probes")["p"].drop_null()
         ouis = {int(p.replace(":", ""), 16) for p in prefixes.to_pylist()}
         # By chance a pseudonym's first octets are a vendor's.
-        run.view("vendors", _vendors(set() if hides_vendors(lake) else ouis))
+        run.view("vendors", _vendors(set() if read_mode(lake, CLEAR) == "all" else ouis))
     if name == "oui_fingerprint_sessions":
         ouis = run.query("SELECT DISTINCT o FROM (SELECT explode(tag_oui) AS o FROM session_fragments)")["o"]
         run.view("vendors", _vendors(set(ouis.drop_null().to_pylist())))

@@ -4,11 +4,13 @@ Here belongs what stands between the parser and a commit of ``frames`` or ``devi
 what (``frames/privacy.py``).
 """
 
+from typing import get_args
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from wifi_assets.frames.message import Reason
-from wifi_assets.frames.privacy import CLEAR, Privacy
+from wifi_assets.frames.privacy import CLEAR, Mode, Privacy
 from wifi_assets.lake import Lake, LakeError, overtaken
 
 #: Property of the table ``frames``.
@@ -34,7 +36,22 @@ def claim(lake: Lake, privacy: Privacy) -> None:
             lake.open("frames").delta.alter.set_table_properties({_PRIVACY: privacy.mark}, raise_if_not_exists=False)
         return
     # Without the property it is clear text.
-    stored = stored or CLEAR.mark
+    _check(lake, stored or CLEAR.mark, privacy)
+
+
+def read_mode(lake: Lake, privacy: Privacy) -> Mode:
+    """How the lake hides addresses, for a reader, whose settings may hide nothing or must be those of the lake.
+
+    Raises:
+        PrivacyChangedError: The settings would make other pseudonyms than the lake has.
+    """
+    stored = _mark(lake) or CLEAR.mark
+    if privacy.on and stored != CLEAR.mark:
+        _check(lake, stored, privacy)
+    return next(mode for mode in get_args(Mode) if stored.split(",")[0] == mode)
+
+
+def _check(lake: Lake, stored: str, privacy: Privacy) -> None:
     if stored != privacy.mark:
         raise PrivacyChangedError(
             f"lake {lake.url} was begun with pseudonyms: {stored}; the settings now say: {privacy.mark}; rows of both "
@@ -68,13 +85,9 @@ def _without_quotes(refused: pa.Table) -> pa.Table:
     return refused
 
 
-def hides_vendors(lake: Lake) -> bool:
-    """Whether the first three octets of the lake's addresses are pseudonyms' too, and name no vendor."""
-    return (_mark(lake) or "").startswith("all,")
-
-
 def _mark(lake: Lake) -> str | None:
-    return lake.open("frames").delta.metadata().configuration.get(_PRIVACY)
+    frames = lake.look("frames")
+    return frames.delta.metadata().configuration.get(_PRIVACY) if frames is not None else None
 
 
 def _holds_rows(lake: Lake) -> bool:

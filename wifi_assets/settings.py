@@ -4,6 +4,7 @@ Here belongs whatever a user may set. Not here: constants that a rule or a measu
 stand beside the code that uses them.
 """
 
+import re
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +17,8 @@ from wifi_assets.frames.privacy import Mode
 
 #: Octets of a key from which on nobody tries all of them.
 _KEY_OCTETS = 16
+#: What a bearer token may consist of (RFC 6750, 2.1), and from which length on nobody guesses it.
+_TOKEN = re.compile(r"[\w.~+/-]{16,}=*", re.ASCII)
 
 
 def _listed(value: object) -> object:
@@ -115,6 +118,10 @@ class Settings(BaseSettings):
         30, ge=1, description="minutes without a probe request after which a watched device is absent"
     )
 
+    api_token: SecretStr | None = Field(
+        None, description="token that the HTTP API asks for; None: it asks for none, and answers this machine alone"
+    )
+
     sensors_on: bool = Field(False, description="start the sensors and the schedules by themselves")
     keep_runs_days: int = Field(
         7, ge=1, description="days for which Dagster's runs and events are kept; those that a day's state rests on stay"
@@ -145,3 +152,13 @@ class Settings(BaseSettings):
         if key is not None and len(key.get_secret_value().encode()) < _KEY_OCTETS:
             raise PydanticCustomError("short_key", f"a key has at least {_KEY_OCTETS} bytes: openssl rand -hex 32")
         return key
+
+    @field_validator("api_token")
+    @classmethod
+    def _check_token(cls, token: SecretStr | None) -> SecretStr | None:
+        """A token that a header can carry."""
+        if token is not None and not _TOKEN.fullmatch(token.get_secret_value()):
+            raise PydanticCustomError(
+                "bad_token", "a token has 16 letters, digits or -._~+/ at least: openssl rand -hex 32"
+            )
+        return token

@@ -8,6 +8,7 @@ import json
 import os
 import select
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,15 +17,14 @@ from datetime import datetime
 from types import FrameType
 
 import click
-import duckdb
-from deltalake.exceptions import DeltaError
 
 from wifi_assets.ask.follow import follow
-from wifi_assets.ask.lookup import Candidates, Device, find, read_directory
+from wifi_assets.ask.held import UNREADABLE, Holder
+from wifi_assets.ask.lookup import Candidates, Device, find, nobody, read_directory
 from wifi_assets.cli_settings import settings_or_usage_error
 from wifi_assets.cli_values import json_value, shown
-from wifi_assets.ingest import lake_of
-from wifi_assets.lake import LakeError
+from wifi_assets.frames.address import vendor_of_oui
+from wifi_assets.ingest import lake_of, privacy_of
 from wifi_assets.schemas import TABLES
 
 
@@ -33,7 +33,7 @@ def _failures() -> Iterator[None]:
     """What a lake that cannot be read ends a command with."""
     try:
         yield
-    except (LakeError, DeltaError, duckdb.Error) as error:
+    except UNREADABLE as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -46,9 +46,10 @@ def lookup(name_or_mac: str, as_json: bool) -> None:
     NAME_OR_MAC is a device's name, or a part of it, in either case, or an address: aa:bb:cc:dd:ee:ff,
     AA-BB-CC-DD-EE-FF, aabb.ccdd.eeff. Needs the lake (WIFI_LAKE) as ingest has filled it.
     """
-    lake = lake_of(settings_or_usage_error())
+    settings = settings_or_usage_error()
+    lake = lake_of(settings)
     with _failures():
-        directory = read_directory(lake)
+        directory = read_directory(lake, privacy_of(settings))
         found = find(directory, name_or_mac)
     asked = shown(name_or_mac)
     if found is None:
@@ -56,7 +57,7 @@ def lookup(name_or_mac: str, as_json: bool) -> None:
             raise click.ClickException(
                 f"the lake at {lake.url} holds no devices: run wifi-assets ingest, or set WIFI_LAKE"
             )
-        raise click.ClickException(f"no device or address in the lake at {lake.url} matches '{asked}'")
+        raise click.ClickException(nobody(directory, name_or_mac))
     if isinstance(found, Candidates):
         lines = [f"{found.count:,} devices match '{asked}':", *(f"  {shown(name)}" for name in found.names)]
         if found.count > len(found.names):
@@ -167,3 +168,53 @@ def _ended_by_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any free one.")
+def serve(host: str, port: int) -> None:
+    """Answer lookups, stats and sessions by HTTP, read only, until Ctrl-C.
+
+    http://HOST:PORT/docs shows what can be asked. Needs the lake (WIFI_LAKE). With WIFI_API_TOKEN every request needs
+    it as Authorization: Bearer …; without it nothing but this machine itself is listened to.
+    """
+    settings = settings_or_usage_error()
+    import uvicorn
+
+    from wifi_assets.ask.api import build_api, is_loopback
+
+    if settings.api_token is None and not is_loopback(host):
+        raise click.UsageError(
+            f"others can reach --host {host}: set WIFI_API_TOKEN first, to what openssl rand -hex 32 gives"
+        )
+    lake = lake_of(settings)
+    holder = Holder(lake, privacy_of(settings))
+    # The registry is read at the first address that it is asked for: 0.2 s that nobody shall wait for.
+    vendor_of_oui(0)
+    holder.refresh()
+    if holder.problem is not None:
+        click.echo(f"{holder.problem}; it is tried again", err=True)
+    try:
+        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {host}, port {port}: {error.strerror}") from error
+    # The path of a request is personal data, and no log needs it. No header of a proxy is used.
+    config = uvicorn.Config(
+        build_api(lake, holder, settings.api_token),
+        access_log=False,
+        log_level="warning",
+        proxy_headers=False,
+        server_header=False,
+    )
+    name = f"[{host}]" if ":" in host else host
+    with listening, _ended_by_signals():
+        holder.start()
+        try:
+            click.echo(f"http://{name}:{listening.getsockname()[1]}/docs", err=True)
+            uvicorn.Server(config).run([listening])
+        except KeyboardInterrupt:
+            # uvicorn has ended in order, and passes on what it was ended by.
+            return
+        finally:
+            holder.stop()

@@ -13,12 +13,13 @@ import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
 from wifi_assets.ask.lookup import LOOKED_UP, Directory, read_directory, version_of
+from wifi_assets.frames.privacy import CLEAR, Privacy
 from wifi_assets.lake import Lake, LakeError
 
 #: Whatever a lake that cannot be read says.
 UNREADABLE = (LakeError, DeltaError, duckdb.Error, pa.ArrowException, OSError)
 #: Seconds between two looks at the tables' versions.
-_LOOK = 2.0
+_LOOK = 1.0
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class Holder:
         problem: Why the last look failed; None if it did not.
     """
 
-    def __init__(self, lake: Lake) -> None:
-        self._lake = lake
+    def __init__(self, lake: Lake, privacy: Privacy = CLEAR) -> None:
+        self._lake, self._privacy = lake, privacy
         self.held: Held | None = None
         self.problem: str | None = None
         self._ended = Event()
@@ -59,7 +60,7 @@ class Holder:
             }:
                 self.held = Held(held.directory, looked_at)
             else:
-                self.held = Held(read_directory(self._lake), looked_at)
+                self.held = Held(read_directory(self._lake, self._privacy), looked_at)
             self.problem = None
         except UNREADABLE as error:
             self.problem = f"the lake at {self._lake.url} cannot be read: {error}"

@@ -18,6 +18,9 @@ from pydantic import BaseModel, Field
 
 from wifi_assets.engine import engine
 from wifi_assets.frames.address import is_randomised, vendor_of_address
+from wifi_assets.frames.privacy import CLEAR, Mode, Privacy
+from wifi_assets.frames.ssid import printable
+from wifi_assets.hidden import read_mode
 from wifi_assets.lake import Lake
 from wifi_assets.resources.change import Progress
 from wifi_assets.schemas import TABLES
@@ -28,6 +31,8 @@ LISTED = 100
 SSIDS = 1_000
 #: The tables that lookups read.
 LOOKED_UP = ("probe_stats_by_source_device", "devices")
+#: In place of a vendor whose octets are a pseudonym's, which by chance are another's.
+VENDOR_HIDDEN = "hidden by pseudonyms"
 
 _MAC = re.compile(r"[0-9a-f]{2}([:-]?)[0-9a-f]{2}(?:\1[0-9a-f]{2}){4}|[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}", re.I)
 
@@ -42,7 +47,9 @@ class Device(BaseModel):
     model: str | None = Field(description="model, or the vendor for a user, by the router")
     type: str | None = Field(description="device type of the controller (uap, usw, …)")
     ip: str | None = Field(description="address that the router gave")
-    vendor: str | None = Field(description="vendor of its addresses (IEEE registry); null if randomised or unknown")
+    vendor: str | None = Field(
+        description=f"vendor of its addresses (IEEE registry), or '{VENDOR_HIDDEN}'; null if randomised or unknown"
+    )
     is_randomised: bool = Field(description="true if its addresses are locally administered")
     first_seen: datetime | None = Field(description="first probe request, UTC; null: none was heard")
     last_seen: datetime | None = Field(description="last probe request, UTC; null: none was heard")
@@ -77,7 +84,10 @@ class Directory:
         addresses: ``address`` and ``row`` of ``sources``, sorted.
         devices: Rows of ``devices``, sorted by ``mac``.
         named: ``name`` and ``mac`` of ``devices``, sorted.
-        names: Whatever has a name: sources and devices, distinct, sorted, with ``folded``, the name in lower case.
+        names: Whatever has a name: sources and devices, distinct, with ``folded``, the name in lower case; sorted by
+            that, then by name.
+        mode: How the lake hides addresses.
+        privacy: How an address that is asked for is hidden.
         versions: Each table that was read, and its version; None where it was never made.
     """
 
@@ -86,6 +96,8 @@ class Directory:
     devices: pa.Table
     named: pa.Table
     names: pa.Table
+    mode: Mode
+    privacy: Privacy
     versions: dict[str, Progress | None]
 
 
@@ -93,25 +105,37 @@ def find(directory: Directory, asked: str) -> Device | Candidates | None:
     """The device of this name or address; several names that match; or None.
 
     A name is taken as it is, else whatever its case, else as a part of names. An address may be written in any
-    usual way: with colons, hyphens, Cisco's dots, or nothing in between, in either case.
+    usual way: with colons, hyphens, Cisco's dots, or nothing in between, in either case; it is the one that was in the
+    air, else, in a lake of pseudonyms, one of these.
     """
     asked = asked.strip()
     if not asked:
         return None
     address = mac_of(asked)
     if address is not None:
-        return _of_addresses(directory, {address})
+        hidden = directory.privacy.pseudonym(address)
+        return _of_addresses(directory, {hidden}) or _of_addresses(directory, {address})
     if (exact := _of_name(directory, asked)) is not None:
         return exact
-    folded = pc.utf8_lower(pa.scalar(asked))
-    found = directory.names.filter(pc.match_substring(directory.names["folded"], folded.as_py()))
-    same = found.filter(pc.equal(found["folded"], folded))
-    matching = (same if len(same) else found)["name"]
+    folded = pc.utf8_lower(pa.scalar(asked)).as_py()
+    same = _places(directory.names["folded"], folded)
+    if same:
+        matching = directory.names["name"].slice(same.start, len(same))
+    else:
+        matching = directory.names["name"].filter(pc.match_substring(directory.names["folded"], folded))
     if not len(matching):
         return None
     if len(matching) == 1:
         return _of_name(directory, matching[0].as_py())
     return Candidates(len(matching), matching.slice(0, LISTED).to_pylist())
+
+
+def nobody(directory: Directory, asked: str) -> str:
+    """One sentence: that nothing matches, and why that may be so."""
+    told = f"no device and no address that was heard matches '{printable(asked)}'"
+    if mac_of(asked.strip()) and directory.mode != "none" and directory.privacy.mode == "none":
+        told += "; the lake holds pseudonyms: set WIFI_PSEUDONYMS and WIFI_PSEUDONYM_KEY as they are where it is filled"
+    return told
 
 
 def mac_of(text: str) -> str | None:
@@ -126,11 +150,15 @@ def mac_of(text: str) -> str | None:
     return ":".join(digits[at : at + 2] for at in range(0, 12, 2))
 
 
-def read_directory(lake: Lake) -> Directory:
+def read_directory(lake: Lake, privacy: Privacy = CLEAR) -> Directory:
     """What can be looked up now. Tables that are not there yet hold nothing.
 
+    Args:
+        lake: Holds it.
+        privacy: How an address that is asked for is hidden; it may be clear whatever the lake is.
+
     Raises:
-        LakeError: A table cannot be used as it is.
+        LakeError: A table cannot be used as it is, or hides addresses by other settings.
         DeltaError: A table cannot be read.
     """
     opened = {name: lake.look(name) for name in LOOKED_UP}
@@ -146,15 +174,16 @@ def read_directory(lake: Lake) -> Directory:
             FROM probe_stats_by_source_device ORDER BY source""").combine_chunks()
         run.view("sources", sources.append_column("row", pa.array(np.arange(len(sources)))))
         run.view("device", run.query("SELECT mac, name, ip, model, type, is_guest FROM devices ORDER BY mac"))
-        names = run.query(
-            "SELECT source AS name FROM sources UNION SELECT name FROM device WHERE name <> '' ORDER BY 1"
-        )
+        names = run.query("SELECT source AS name FROM sources UNION SELECT name FROM device WHERE name <> ''")
+        run.view("folded", names.append_column("folded", pc.utf8_lower(names["name"])))
         return Directory(
             sources=sources,
             addresses=run.query("SELECT unnest(source_addresses) AS address, row FROM sources ORDER BY ALL"),
             devices=run.query("SELECT * FROM device ORDER BY mac"),
             named=run.query("SELECT name, mac FROM device WHERE name <> '' ORDER BY ALL"),
-            names=names.append_column("folded", pc.utf8_lower(names["name"])),
+            names=run.query("SELECT name, folded FROM folded ORDER BY folded, name").combine_chunks(),
+            mode=read_mode(lake, privacy),
+            privacy=privacy,
             versions={name: version_of(at) for name, at in opened.items()},
         )
 
@@ -178,6 +207,12 @@ def _of_addresses(directory: Directory, addresses: set[str]) -> Device | None:
         names = {directory.devices["name"][at].as_py() for one in addresses for at in _places(column, one)}
         rows = {row for name in names if name for row in _places(directory.sources["source"], name)}
     return _device(directory, rows, addresses)
+
+
+def _vendor(directory: Directory, address: str) -> str | None:
+    if directory.mode == "all" and not is_randomised(address):
+        return VENDOR_HIDDEN
+    return vendor_of_address(address)
 
 
 def _rows(directory: Directory, addresses: Iterable[str]) -> set[int]:
@@ -210,7 +245,7 @@ def _device(directory: Directory, rows: set[int], asked: set[str], name: str | N
     first = next((row for row in listed if row["mac"] in asked), listed[0] if listed else {})
     measured = sum(row["signal_dbm_count"] or 0 for row in sources)
     ssids = sorted({ssid for row in sources for ssid in row["probed_ssids"] or []})
-    vendors = sorted({vendor for address in addresses if (vendor := vendor_of_address(address))})
+    vendors = sorted({vendor for address in addresses if (vendor := _vendor(directory, address))})
     return Device(
         name=name or first.get("name") or (sources[0]["source"] if sources else addresses[0]),
         sources=[row["source"] for row in sources],

@@ -19,6 +19,7 @@ from wifi_assets.bot import answers
 from wifi_assets.bot.api import Incoming, Me, Telegram, TelegramError
 from wifi_assets.bot.state import load, save
 from wifi_assets.bot.watch import level_of, look, watched_device, watched_key
+from wifi_assets.frames.privacy import CLEAR, Privacy
 from wifi_assets.frames.ssid import printable
 from wifi_assets.lake import Lake
 
@@ -42,6 +43,7 @@ class Bot:
         absent: How long a device must be quiet to be absent.
         path: Of the state.
         say: Takes a line for the log.
+        privacy: How an address that is asked for is hidden.
 
     Raises:
         StateError: The state cannot be read.
@@ -56,11 +58,12 @@ class Bot:
         absent: timedelta,
         path: Path,
         say: Callable[[str], None],
+        privacy: Privacy = CLEAR,
     ) -> None:
         self._telegram, self._me, self._lake = telegram, me, lake
         self._chats, self._absent, self._path, self._say = chats, absent, path, say
         self._state = load(path)
-        self._holder = Holder(lake)
+        self._holder = Holder(lake, privacy)
         self._looked: Directory | None = None
         self._strangers: set[int] = set()
         self._problem: str | None = None

@@ -19,7 +19,7 @@ from wifi_assets.bot.api import Telegram, TelegramError
 from wifi_assets.bot.bot import Bot
 from wifi_assets.bot.state import StateError
 from wifi_assets.cli_settings import settings_or_usage_error
-from wifi_assets.ingest import lake_of
+from wifi_assets.ingest import lake_of, privacy_of
 
 #: Seconds that a poll waits for a message: the lake is looked at in between.
 POLL_SECONDS = 5
@@ -117,7 +117,7 @@ def bot(state: Path) -> None:
         try:
             while (me := reading.try_once(_interruptible(ending, telegram.me))) is None:
                 pass
-            turning = Bot(telegram, me, lake, chats, absent, state, say)
+            turning = Bot(telegram, me, lake, chats, absent, state, say, privacy_of(settings))
             told = f"{len(chats)} chat{'' if len(chats) == 1 else 's'}" if chats else "no chat: set WIFI_TELEGRAM_CHATS"
             say(f"@{me.username} at {telegram.where} answers {told} and follows the lake at {lake.url}")
             while True:

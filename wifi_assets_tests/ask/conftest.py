@@ -8,6 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from wifi_assets.frames.privacy import CLEAR, Privacy
+from wifi_assets.hidden import claim
 from wifi_assets.lake import Lake
 from wifi_assets.schemas import TABLES
 from wifi_assets.snapshot import KAFKA
@@ -43,12 +45,15 @@ def device(mac: str, name: str | None, is_guest: bool = False) -> dict[str, Any]
     }
 
 
-def set_devices(lake: Lake, rows: Iterable[dict[str, Any]]) -> None:
-    lake.replace(lake.open("devices"), pa.Table.from_pylist(list(rows), TABLES["devices"].schema), None, {})
+def set_devices(lake: Lake, rows: Iterable[dict[str, Any]], privacy: Privacy = CLEAR) -> None:
+    claim(lake, privacy)
+    devices = privacy.devices(pa.Table.from_pylist(list(rows), TABLES["devices"].schema))
+    lake.replace(lake.open("devices"), devices, None, {})
 
 
-def hear(lake: Lake, rows: Iterable[dict[str, Any]]) -> None:
+def hear(lake: Lake, rows: Iterable[dict[str, Any]], privacy: Privacy = CLEAR) -> None:
     """Frames into the lake, and into every table."""
+    claim(lake, privacy)
     frames = lake.open("frames")
     start = (frames.positions(KAFKA) or [0])[0]
     place = {"topic_generation": 0, "kafka_partition": 0}
@@ -56,17 +61,18 @@ def hear(lake: Lake, rows: Iterable[dict[str, Any]]) -> None:
         row | place | {"day": row["event_time"].date(), "kafka_offset": number}
         for number, row in enumerate(rows, start)
     ]
-    lake.append(frames, pa.Table.from_pylist(new, TABLES["frames"].schema), {KAFKA: [start + len(new)]})
+    table = privacy.frames(pa.Table.from_pylist(new, TABLES["frames"].schema), pa.array([], pa.string()))
+    lake.append(frames, table, {KAFKA: [start + len(new)]})
     for name, table in TABLES.items():
         if table.upstream:
             catch_up(lake, name)
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
+def household(folder: Path, privacy: Privacy = CLEAR) -> Lake:
     """Two known devices, a guest, one without a name, and a random address."""
-    lake = Lake(str(tmp_path / "lake"))
-    set_devices(lake, [device(ASGARD, "Asgard03"), device(THOR, "asgard04"), device(LOKI, "Loki", is_guest=True)])
+    lake = Lake(str(folder / "lake"))
+    known = [device(ASGARD, "Asgard03"), device(THOR, "asgard04"), device(LOKI, "Loki", is_guest=True)]
+    set_devices(lake, known, privacy)
     minute = timedelta(minutes=1)
     hear(
         lake,
@@ -78,5 +84,18 @@ def lake(tmp_path: Path) -> Lake:
             probe(NOON + minute, RANDOM, -62, "home", RANDOM),
             probe(NOON + timedelta(days=1), "24:0a:c4:00:00:07", -63, "", "Espressif_00:00:07"),
         ],
+        privacy,
     )
     return lake
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    """A household's."""
+    return household(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """A household's; to be read only."""
+    return household(tmp_path_factory.mktemp("home"))

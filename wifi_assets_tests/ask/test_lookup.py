@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from wifi_assets.ask.lookup import Candidates, Device, find, mac_of, read_directory
+from wifi_assets.ask.lookup import VENDOR_HIDDEN, Candidates, Device, find, mac_of, nobody, read_directory
 from wifi_assets.cli import main
+from wifi_assets.frames.privacy import Mode, Privacy
+from wifi_assets.hidden import PrivacyChangedError
 from wifi_assets.lake import Lake
 from wifi_assets.snapshot import Snapshot
 from wifi_assets_tests.ask.conftest import (
@@ -19,9 +21,12 @@ from wifi_assets_tests.ask.conftest import (
     THOR,
     device,
     hear,
+    household,
     probe,
     set_devices,
 )
+
+KEY = b"a key of 16 or more"
 
 
 def found(lake: Lake, asked: str) -> Device:
@@ -129,11 +134,54 @@ def test_what_is_no_address(text: str) -> None:
     assert mac_of(text) is None
 
 
+# ---------------------------------------------------------------- pseudonyms
+
+
+@pytest.mark.parametrize(("mode", "vendor"), [("device", "Espressif Inc."), ("all", VENDOR_HIDDEN)])
+def test_an_address_is_asked_for_as_it_is_in_the_air(tmp_path: Path, mode: Mode, vendor: str) -> None:
+    privacy = Privacy(mode, secret=KEY)
+    lake = household(tmp_path, privacy)
+    directory = read_directory(lake, privacy)
+    asgard = find(directory, ASGARD.upper().replace(":", "-"))
+    assert isinstance(asgard, Device)
+    assert (asgard.name, asgard.is_known, asgard.probes) == ("Asgard03", True, 3)
+    assert (asgard.addresses, asgard.vendor) == ([privacy.pseudonym(ASGARD)], vendor)
+    # What an answer shows can be asked for again.
+    assert find(directory, privacy.pseudonym(ASGARD)) == find(directory, "Asgard03") == asgard
+    random = find(directory, RANDOM)
+    assert isinstance(random, Device)
+    assert (random.addresses, random.is_randomised, random.vendor) == ([privacy.pseudonym(RANDOM)], True, None)
+
+
+def test_without_the_key_names_are_found_and_addresses_are_said_to_be_pseudonyms(tmp_path: Path) -> None:
+    lake = household(tmp_path, Privacy("all", secret=KEY))
+    directory = read_directory(lake)
+    asgard = find(directory, "Asgard03")
+    assert isinstance(asgard, Device)
+    assert asgard.vendor == VENDOR_HIDDEN
+    assert find(directory, ASGARD) is None
+    assert nobody(directory, ASGARD).endswith(
+        "; the lake holds pseudonyms: set WIFI_PSEUDONYMS and WIFI_PSEUDONYM_KEY as they are where it is filled"
+    )
+    assert nobody(directory, "Thor") == "no device and no address that was heard matches 'Thor'"
+
+
+def test_another_key_is_refused(tmp_path: Path) -> None:
+    lake = household(tmp_path, Privacy("all", secret=KEY))
+    with pytest.raises(PrivacyChangedError, match="WIFI_PSEUDONYM_KEY back"):
+        read_directory(lake, Privacy("all", secret=KEY[::-1]))
+
+
+def test_a_lake_of_clear_addresses_can_be_asked_with_pseudonyms_set(lake: Lake) -> None:
+    found = find(read_directory(lake, Privacy("device", secret=KEY)), ASGARD)
+    assert found == find(read_directory(lake), ASGARD) is not None
+
+
 # ---------------------------------------------------------------- the command
 
 
-def run(lake: Lake, *arguments: str) -> Result:
-    return CliRunner().invoke(main, ["lookup", *arguments], env={"WIFI_LAKE": lake.url})
+def run(lake: Lake, *arguments: str, **settings: str) -> Result:
+    return CliRunner().invoke(main, ["lookup", *arguments], env={"WIFI_LAKE": lake.url} | settings)
 
 
 def test_what_is_printed_cannot_command_the_terminal(lake: Lake) -> None:
@@ -156,3 +204,10 @@ def test_several_none_and_nothing_are_told_with_exit_code_1(lake: Lake, tmp_path
     nothing = run(Lake(str(tmp_path / "none")), "Asgard03")
     assert (nothing.exit_code, nothing.output.count("\n")) == (1, 1)
     assert "holds no devices: run wifi-assets ingest" in nothing.output
+
+
+def test_the_settings_of_pseudonyms_are_those_of_ingest(tmp_path: Path) -> None:
+    lake = household(tmp_path, Privacy("device", secret=KEY))
+    asked = run(lake, ASGARD, WIFI_PSEUDONYMS="device", WIFI_PSEUDONYM_KEY=KEY.decode())
+    assert asked.output.startswith("Asgard03\n")
+    assert asked.exit_code == 0

@@ -4,8 +4,6 @@ import base64
 import hashlib
 import os
 import re
-import shutil
-import subprocess
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,6 +15,7 @@ from wifi_assets.frames.ssid import ssid_text
 from wifi_assets.lake import Lake
 from wifi_assets.report.page import page, write
 from wifi_assets.report.period import Period
+from wifi_assets_tests.browser import in_chromium
 from wifi_assets_tests.report.conftest import BEGIN, FOLLOWERS, KNOWN, lake_of, probe
 
 TITLE = "Wi-Fi report"
@@ -136,30 +135,13 @@ def test_hostile_names_are_text_in_page_and_pictures(hostile: str, whole: str) -
         assert not re.search(r"<[^>]*\son\w+=", picture)
 
 
-def in_chromium(file: Path, *options: str) -> str:
-    """The page's elements after a browser has run what it runs."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        if os.environ.get("WIFI_TESTS_NO_SKIP") == "1":
-            pytest.fail("chromium is not installed")
-        pytest.skip("chromium is not installed: whether a browser runs anything of the page is not seen")
-    profile = file.parent / "profile"
-    quiet = "--no-first-run --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
-    command = [chromium, "--headless=new", "--no-sandbox", *quiet.split(), f"--user-data-dir={profile}", *options]
-    done = subprocess.run(
-        [*command, "--virtual-time-budget=5000", "--dump-dom", file.as_uri()],
-        capture_output=True, text=True, timeout=300, check=True,
-    )  # fmt: skip
-    return done.stdout
-
-
 def test_a_browser_runs_nothing_of_a_hostile_page(hostile: str, tmp_path: Path) -> None:
     control = tmp_path / "control.html"
     control.write_text(f'<title>{TITLE}</title><p title="{PAYLOADS[2]}</p>')
-    assert "<title>ran</title>" in in_chromium(control)
+    assert "<title>ran</title>" in in_chromium(control.as_uri(), tmp_path)
     file = tmp_path / "report.html"
     write(hostile, file)
-    shown = in_chromium(file)
+    shown = in_chromium(file.as_uri(), tmp_path)
     assert re.findall(r"<title>(.*?)</title>", shown) == [TITLE]
     assert {tag for tag, _ in Tags(shown).found} == {tag for tag, _ in Tags(hostile).found}
 
@@ -175,7 +157,9 @@ def test_a_browser_applies_the_style_and_draws_every_picture(whole: str, tmp_pat
     file = tmp_path / "measured.html"
     file.write_text(measured)
     for width in (500, 1280):
-        (told,) = re.findall(r"<title>(.*?)</title>", in_chromium(file, f"--window-size={width},900"))
+        (told,) = re.findall(
+            r"<title>(.*?)</title>", in_chromium(file.as_uri(), tmp_path, f"--window-size={width},900")
+        )
         assert told.split(",") == ["1000px", "true", str(width > 640).lower(), *["true"] * 8]
 
 
