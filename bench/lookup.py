@@ -3,9 +3,9 @@
 Forty days of probe requests go straight into ``probes_enriched``, as many a day and from as many random addresses
 as in a household at 100,000 frames an hour; the steps of the lookups' tables follow each day. ``wifi-assets
 serve`` answers as a process of its own, over one connection: ``LOOKUPS`` by name, in any case of letters, or by
-address, in any notation; then by parts of names, which search all of them; then the first again while new probe
-requests are committed all the time. On a machine that others use, ``chrt -r 1 python -m bench.lookup`` puts server and
-client before them.
+address, in any notation; then by parts of names and of addresses, which search all of them; then the first again
+while new probe requests are committed all the time. On a machine that others use, ``chrt -r 1 python -m
+bench.lookup`` puts server and client before them.
 """
 
 import http.client
@@ -142,8 +142,8 @@ def serving(lake: Lake, folder: Path) -> Iterator[int]:
         server.wait(60)
 
 
-def asked(lake: Lake) -> tuple[list[str], list[str]]:
-    """Names and addresses as people write them, in random order; parts of names."""
+def asked(lake: Lake) -> tuple[list[str], list[str], list[str]]:
+    """Names and addresses as people write them, in random order; parts of names; parts of addresses."""
     chance = random.Random(7)  # noqa: S311 - the same lookups each time
     column = lake.open("probe_stats_by_source_device").rows().to_table(columns=["source"])["source"]
     sources = [column[chance.randrange(len(column))].as_py() for _ in range(LOOKUPS // 4)]
@@ -152,7 +152,7 @@ def asked(lake: Lake) -> tuple[list[str], list[str]]:
     print(f"{len(column):,} sources, {DEVICES} of them devices of the router")
     every = [*sources, *(mac.upper().replace(":", "-") for mac in macs), *names, *(name.lower() for name in names)]
     chance.shuffle(every)
-    return every, [f"gard{number:03}" for number in range(PARTS)]
+    return every, [f"gard{number:03}" for number in range(PARTS)], [source[1:] for source in sources[:PARTS]]
 
 
 def spent_ms(port: int, texts: Sequence[str]) -> list[float]:
@@ -184,11 +184,12 @@ def main() -> None:
         lake = Lake(f"{name}/lake")
         fill(lake)
         print(f"{lake.open('probes_enriched').rows().count_rows():,} probe requests; {load()}")
-        every, parts = asked(lake)
+        every, of_names, of_addresses = asked(lake)
         with serving(lake, Path(name)) as port:
             spent_ms(port, every[:20])
             tell("lookups by name and address", spent := spent_ms(port, every))
-            tell("lookups by a part of a name", spent_ms(port, parts))
+            tell("lookups by a part of a name", spent_ms(port, of_names))
+            tell("lookups by a part of an address", spent_ms(port, of_addresses))
             version = lake.open("probe_stats_by_source_device").version
             with appending(lake):
                 began = time.perf_counter()

@@ -137,14 +137,25 @@ def test_secrets_come_from_the_env_file_alone() -> None:
         assert not (secret and EXAMPLE[name]), f"{name} has a value that everybody knows"
     for service in SERVICES.values():
         for name, value in service.get("environment", {}).items():
-            if "PASSWORD" in name or name.endswith(("_AUTH", "_KEY")) or "@" in str(value).replace("1@kafka", ""):
+            if (
+                "PASSWORD" in name
+                or name.endswith(("_AUTH", "_KEY", "_TOKEN"))
+                or "@" in str(value).replace("1@kafka", "")
+            ):
                 assert "${" in value, name
 
 
 def test_only_what_runs_our_code_knows_the_targets() -> None:
     for name, service in SERVICES.items():
-        if name not in ("code-location", "dagster-daemon", "capture"):
+        if name not in ("code-location", "dagster-daemon", "capture", "api"):
             assert not settings_of(service), name
+    assert settings_of(SERVICES["api"]).keys() == {"WIFI_LAKE", "WIFI_API_TOKEN"}
+
+
+def test_the_api_reads_the_lake_that_is_filled_and_cannot_write_it() -> None:
+    assert settings_of(SERVICES["api"])["WIFI_LAKE"] == settings_of(SERVICES["code-location"])["WIFI_LAKE"]
+    assert "lake:/data" in SERVICES["code-location"]["volumes"]
+    assert SERVICES["api"]["volumes"] == ["lake:/data:ro"]
 
 
 def test_the_daemon_whose_processes_the_runs_are_has_what_the_code_location_has() -> None:
@@ -158,7 +169,7 @@ def test_the_daemon_whose_processes_the_runs_are_has_what_the_code_location_has(
 
 def test_ports_are_for_this_machine_only() -> None:
     published = [port for service in SERVICES.values() for port in service.get("ports", [])]
-    assert len(published) == 8
+    assert len(published) == 9
     for port in published:
         assert re.fullmatch(r"127\.0\.0\.1:(\d+):\1", port)
     assert all("network_mode" not in service for service in SERVICES.values())

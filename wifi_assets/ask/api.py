@@ -172,7 +172,7 @@ def _gate(token: SecretStr | None) -> Callable[..., Any]:
         # Octets: compare_digest refuses text beyond ASCII.
         wanted = (token.get_secret_value() if token is not None else "").encode()
         if not secrets.compare_digest((given.credentials if given else "").encode(), wanted):
-            told = "give the server's WIFI_API_TOKEN as the header Authorization: Bearer …"
+            told = "give the server's WIFI_API_TOKEN as a header, Authorization: Bearer TOKEN"
             raise HTTPException(401, told, {"WWW-Authenticate": "Bearer"})
 
     async def by_own_name(request: Request) -> None:

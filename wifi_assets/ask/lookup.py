@@ -34,6 +34,8 @@ LOOKED_UP = ("probe_stats_by_source_device", "devices")
 #: In place of a vendor whose octets are a pseudonym's, which by chance are another's.
 VENDOR_HIDDEN = "hidden by pseudonyms"
 
+#: An address as tables have it.
+_ADDRESS = "[0-9a-f]{2}(:[0-9a-f]{2}){5}"
 _MAC = re.compile(r"[0-9a-f]{2}([:-]?)[0-9a-f]{2}(?:\1[0-9a-f]{2}){4}|[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}", re.I)
 
 
@@ -86,6 +88,7 @@ class Directory:
         named: ``name`` and ``mac`` of ``devices``, sorted.
         names: Whatever has a name: sources and devices, distinct, with ``folded``, the name in lower case; sorted by
             that, then by name.
+        words: Those of the names that are no address; nearly all sources are random addresses.
         mode: How the lake hides addresses.
         privacy: How an address that is asked for is hidden.
         versions: Each table that was read, and its version; None where it was never made.
@@ -96,6 +99,7 @@ class Directory:
     devices: pa.Table
     named: pa.Table
     names: pa.Table
+    words: pa.Table
     mode: Mode
     privacy: Privacy
     versions: dict[str, Progress | None]
@@ -122,7 +126,9 @@ def find(directory: Directory, asked: str) -> Device | Candidates | None:
     if same:
         matching = directory.names["name"].slice(same.start, len(same))
     else:
-        matching = directory.names["name"].filter(pc.match_substring(directory.names["folded"], folded))
+        # An address holds no other characters.
+        searched = directory.names if re.fullmatch("[0-9a-f:]+", folded) else directory.words
+        matching = searched["name"].filter(pc.match_substring(searched["folded"], folded))
     if not len(matching):
         return None
     if len(matching) == 1:
@@ -166,10 +172,10 @@ def read_directory(lake: Lake, privacy: Privacy = CLEAR) -> Directory:
         for name, at in opened.items():
             run.view(name, at.rows() if at is not None else TABLES[name].schema.empty_table())
         # Sets of addresses of lakes that are older than the column are NULL; a source that is an address is its own.
-        sources = run.query("""
+        sources = run.query(f"""
             SELECT source, probes, earliest_probe, latest_probe, min_signal_dbm, max_signal_dbm,
               signal_dbm_sum, signal_dbm_count, probed_ssids,
-              coalesce(source_addresses, CASE WHEN regexp_full_match(source, '[0-9a-f]{2}(:[0-9a-f]{2}){5}')
+              coalesce(source_addresses, CASE WHEN regexp_full_match(source, '{_ADDRESS}')
                 THEN [source] ELSE [] END) AS source_addresses
             FROM probe_stats_by_source_device ORDER BY source""").combine_chunks()
         run.view("sources", sources.append_column("row", pa.array(np.arange(len(sources)))))
@@ -182,6 +188,9 @@ def read_directory(lake: Lake, privacy: Privacy = CLEAR) -> Directory:
             devices=run.query("SELECT * FROM device ORDER BY mac"),
             named=run.query("SELECT name, mac FROM device WHERE name <> '' ORDER BY ALL"),
             names=run.query("SELECT name, folded FROM folded ORDER BY folded, name").combine_chunks(),
+            words=run.query(
+                f"SELECT name, folded FROM folded WHERE NOT regexp_full_match(name, '{_ADDRESS}') ORDER BY folded, name"
+            ),
             mode=read_mode(lake, privacy),
             privacy=privacy,
             versions={name: version_of(at) for name, at in opened.items()},

@@ -82,6 +82,7 @@ def test_several_names_that_match_are_listed(lake: Lake) -> None:
     set_devices(lake, [device(ASGARD, "Phone"), device(THOR, "PHONE"), device(LOKI, "phones")])
     directory = read_directory(lake)
     assert find(directory, "phone") == Candidates(2, ["PHONE", "Phone"])
+    assert find(directory, "00:00:0") == Candidates(2, [RANDOM, "Espressif_00:00:07"])
     exact = find(directory, "PHONE")
     assert isinstance(exact, Device)
     assert exact.addresses == [THOR]

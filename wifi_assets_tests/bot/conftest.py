@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from wifi_assets.bot.api import Telegram
 from wifi_assets.bot.bot import Bot
+from wifi_assets.frames.privacy import CLEAR, Privacy
 from wifi_assets.lake import Lake
 from wifi_assets.schemas import TABLES
 from wifi_assets.snapshot import KAFKA
@@ -74,10 +75,12 @@ class Running:
         log: Its lines.
     """
 
-    def __init__(self, telegram: StandIn, lake: Lake, path: Path, chats: frozenset[int]) -> None:
+    def __init__(
+        self, telegram: StandIn, lake: Lake, path: Path, chats: frozenset[int], privacy: Privacy = CLEAR
+    ) -> None:
         self.log: list[str] = []
         api = Telegram(telegram.url, SecretStr(TOKEN))
-        self.bot = Bot(api, api.me(), lake, chats, ABSENT, path, self.log.append)
+        self.bot = Bot(api, api.me(), lake, chats, ABSENT, path, self.log.append, privacy)
 
     def turn(self) -> None:
         """What the command does over and over."""

@@ -10,6 +10,8 @@ import pytest
 
 from wifi_assets.bot.api import TelegramError
 from wifi_assets.bot.state import StateError, load
+from wifi_assets.frames.privacy import Privacy
+from wifi_assets_tests.ask.conftest import ASGARD, household
 from wifi_assets_tests.bot.conftest import Air, Running, mac
 from wifi_assets_tests.bot.telegram import HANG_UP, StandIn, refusal
 
@@ -47,6 +49,16 @@ def test_when_it_was_last_seen(phone: Air, telegram: StandIn, start: Start, aske
     (said,) = telegram.texts()
     assert said.startswith("phone was last seen 2026-03-01 12:00:00 UTC, ")
     assert said.endswith(" ago.")
+
+
+def test_an_address_is_asked_for_as_it_is_in_the_air(telegram: StandIn, tmp_path: Path) -> None:
+    privacy = Privacy("all", secret=b"a key of 16 or more")
+    lake = household(tmp_path, privacy)
+    telegram.write(f"/who {ASGARD.upper()}")
+    Running(telegram, lake, tmp_path / "bot.json", frozenset({42}), privacy).turn()
+    (said,) = telegram.texts()
+    assert said.startswith("Asgard03: known, Espressif, hidden by pseudonyms\n")
+    assert f"  {privacy.pseudonym(ASGARD)}" in said
 
 
 def test_who_it_is(phone: Air, telegram: StandIn, start: Start) -> None:
