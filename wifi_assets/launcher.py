@@ -36,6 +36,8 @@ _LIBRARIES = [
     "pyarrow.dataset",
     "pydantic_settings",
 ]
+#: No statement of a run takes a second; one that waits for a lock must not wait for ever.
+_STATEMENT_MS = 300_000
 
 
 class ForkingRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
@@ -104,6 +106,9 @@ def _execute(run_id: str, instance: InstanceRef) -> None:
     from dagster._utils.interrupts import capture_interrupts
 
     with capture_interrupts(), DagsterInstance.from_ref(instance) as own:
+        # What the webserver does: keep connections. dagster-postgres else opens one for each of some 250 questions of
+        # a run of the lake, which took Postgres 1.8 CPU s instead of 0.3 (*measured*).
+        own.optimize_for_webserver(statement_timeout=_STATEMENT_MS, pool_recycle=3600, max_overflow=20)
         looking, end = start_run_cancellation_thread(own, run_id)
         try:
             _execute_run_command_body(run_id, own, lambda event: None, set_exit_code_on_failure=False)
