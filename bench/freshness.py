@@ -79,7 +79,7 @@ class Watch(threading.Thread):
             self.marks.append((time.time(), [mark[1] for mark in marks if mark]))
             for target, sink in sinks.items():
                 self._look_at(target, sink)
-            for process in psutil.Process(self._parts.processes["code server"]).children(recursive=True):
+            for process in psutil.Process(self._parts.processes["daemon"]).children(recursive=True):
                 try:
                     times = process.cpu_times()
                 except psutil.NoSuchProcess:

@@ -43,14 +43,15 @@ class Done:
 
 def upstream_of(lake: Lake, own: Snapshot) -> Snapshot:
     """The newest version of the table that a table is made from."""
-    return lake.open(str(own.table.upstream))
+    upstream = str(own.table.upstream)
+    return lake.look(upstream) or lake.open(upstream)
 
 
 def compute(lake: Lake, run: Engine, name: str) -> pa.Table:
     """Run the table's statement over the views, with the tables that it looks things up in."""
     text = statement(name)
     if name == "probes_enriched":
-        run.view("devices", lake.open("devices").rows())
+        run.view("devices", (lake.look("devices") or lake.open("devices")).rows())
         prefixes = run.query("SELECT DISTINCT substr(source_address, 1, 8) AS p FROM probes")["p"].drop_null()
         ouis = {int(p.replace(":", ""), 16) for p in prefixes.to_pylist()}
         # By chance a pseudonym's first octets are a vendor's.

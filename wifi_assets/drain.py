@@ -91,8 +91,6 @@ def drain(
         except KafkaUnavailable as error:
             # All is in the lake: a metric that is missing is told, and fails nothing.
             drained.group_problem = str(error)
-        repeat_when_overtaken(lambda: lake.compact("frames"))
-        repeat_when_overtaken(lambda: lake.compact("quarantine"))
     return drained
 
 
@@ -122,7 +120,7 @@ def _drain_once(
     state = kafka.look()
     claim(lake, rules.privacy)
     topic = _topic(lake, kafka.topic, state, accept_loss=accept_loss)
-    frames, base = lake.open("frames"), topic.generation * GENERATION
+    frames, base = lake.tidy("frames"), topic.generation * GENERATION
     starts = _starts(frames, topic, state, accept_loss=accept_loss)
     if not drained.start:
         drained.start = starts
@@ -238,7 +236,7 @@ def _quarantine(lake: Lake, topic: Topic, refused: pa.Table, reached: list[int])
     """Commit the refusals that are not there yet; returns how many those are."""
     if not len(refused):
         return 0
-    own = lake.open("quarantine")
+    own = lake.tidy("quarantine")
     mine = own.positions(KAFKA)
     mine += [0] * (len(reached) - len(mine))
     floor = pa.array(mine, pa.int64()).take(refused["kafka_partition"].combine_chunks())

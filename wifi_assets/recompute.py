@@ -28,7 +28,7 @@ _DAY = timedelta(days=1)
 
 def recompute(lake: Lake, name: str, done: Done) -> None:
     """Count all that changed upstream since the version this table was computed from."""
-    own = lake.open(name)
+    own = lake.tidy(name)
     source = upstream_of(lake, own)
     if own.upstream_version(source.table.name) == source.version:
         return

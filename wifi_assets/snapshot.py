@@ -69,6 +69,7 @@ class Snapshot:
     def __init__(self, table: Table, delta: DeltaTable) -> None:
         self.table = table
         self.delta = delta
+        self._entry, _ = self._log()
 
     @property
     def version(self) -> int:
@@ -79,6 +80,16 @@ class Snapshot:
     def table_id(self) -> str:
         """Another id is another table under the same name."""
         return str(self.delta.metadata().id)
+
+    def is_newest(self) -> bool:
+        """Whether the log still ends with this version; not so if another table took this one's place."""
+        entry, following = self._log()
+        return entry == self._entry and following.type == pafs.FileType.NotFound
+
+    def _log(self) -> list[pafs.FileInfo]:
+        """The log's entries of this version and of the one after it."""
+        names = [f"_delta_log/{version:020}.json" for version in (self.version, self.version + 1)]
+        return list(self._filesystem().get_file_info(names))
 
     def positions(self, upstream: str) -> list[int]:
         """Position reached in ``upstream``, by Kafka partition."""

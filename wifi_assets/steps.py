@@ -47,7 +47,6 @@ def catch_up(lake: Lake, name: str) -> Done:
             pass
     else:
         repeat_when_overtaken(lambda: recompute(lake, name, done))
-    repeat_when_overtaken(lambda: lake.compact(name))
     return done
 
 
@@ -95,7 +94,7 @@ def rebuild(lake: Lake, name: str, days: set[date]) -> Done:
 
 def _append(lake: Lake, name: str, done: Done) -> bool:
     """One window of upstream rows; True if more is left."""
-    own = lake.open(name)
+    own = lake.tidy(name)
     source = upstream_of(lake, own)
     reached = source.positions(source.table.upstream or KAFKA)
     mine = _padded(own.positions(source.table.name), len(reached))
