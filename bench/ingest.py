@@ -13,6 +13,8 @@ import subprocess
 import sys
 import time
 
+import psutil
+
 from bench import BEGIN, FIRST_HOUR, PARTITIONS, TOPIC, bench_settings, load
 from wifi_assets.demo.air import Air
 from wifi_assets.demo.messages import message
@@ -39,11 +41,13 @@ def ingest(settings: Settings) -> None:
 
     def tell(name: str, count: int, wall: float, cpu: float) -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        held = psutil.Process().memory_info().rss >> 20
         told = {
             "name": name,
             "count": count,
             "wall": time.perf_counter() - wall,
             "cpu": time.process_time() - cpu,
+            "held": held,
             "peak": peak,
         }
         print(json.dumps(told), flush=True)
@@ -77,10 +81,10 @@ def main(messages: int, days: int) -> None:
             text=True,
         )
     steps = [json.loads(line) for line in child.stdout.splitlines()]
-    print(f"{'table':<32}{'rows':>12}{'s':>9}{'CPU s':>9}{'messages/s':>13}{'peak MiB':>10}")
+    print(f"{'table':<32}{'rows':>12}{'s':>9}{'CPU s':>9}{'messages/s':>13}{'MiB after':>11}{'peak MiB':>10}")
     for step in steps:
         speed = sent / step["wall"]
-        spent = f"{step['wall']:>9.2f}{step['cpu']:>9.2f}{speed:>13,.0f}{step['peak']:>10,}"
+        spent = f"{step['wall']:>9.2f}{step['cpu']:>9.2f}{speed:>13,.0f}{step['held']:>11,}{step['peak']:>10,}"
         print(f"{step['name']:<32}{step['count']:>12,}{spent}")
     wall, cpu = sum(step["wall"] for step in steps), sum(step["cpu"] for step in steps)
     print(f"{'end to end':<44}{wall:>9.2f}{cpu:>9.2f}{sent / wall:>13,.0f}")

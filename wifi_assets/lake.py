@@ -26,6 +26,10 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from wifi_assets.schemas import TABLES, Table
 from wifi_assets.snapshot import KEPT_FROM, REWRITTEN, Snapshot
 
+# Arrow's own allocators keep what was freed for themselves, which adds up from step to step (*measured*: 537 instead of
+# 802 MiB at the peak of probes_enriched over 450,000 probe requests, as much CPU).
+pa.set_memory_pool(pa.system_memory_pool())
+
 _ZSTD = WriterProperties(compression="ZSTD", compression_level=1)
 _TOPIC = "wifi_assets.topic"
 _CONFIGURATION = {
