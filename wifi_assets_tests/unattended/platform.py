@@ -147,9 +147,11 @@ class Platform:
         assert self.count("probes_enriched") == self.count("probes")
         keys = "topic_generation, kafka_partition, kafka_offset"
         assert ask(self.lake, f"SELECT {keys} FROM probes_enriched GROUP BY ALL HAVING count(*) > 1") == []
-        counted = ask(self.lake, "SELECT CAST(sum(packet_count) AS BIGINT) AS n FROM packet_stats")
+        counted = ask(self.lake, "SELECT CAST(coalesce(sum(packet_count), 0) AS BIGINT) AS n FROM packet_stats")
         assert counted == [{"n": frames}]
-        probes = ask(self.lake, "SELECT CAST(sum(probes) AS BIGINT) AS n FROM probe_stats_by_source_device")
+        probes = ask(
+            self.lake, "SELECT CAST(coalesce(sum(probes), 0) AS BIGINT) AS n FROM probe_stats_by_source_device"
+        )
         assert probes == [{"n": self.count("probes")}]
         for target in targets or self.targets:
             check_in_step(self.targets[target], self.lake)
