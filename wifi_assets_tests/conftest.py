@@ -13,7 +13,6 @@ from hypothesis import settings
 
 from wifi_assets_tests.services import Server, Unavailable
 
-
 # A busy machine is no failure: no example has a deadline.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

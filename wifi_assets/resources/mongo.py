@@ -72,10 +72,7 @@ class MongoDevices:
         resume, content = _parsed(token)
         with self._database() as ace:
             now, quiet = _look(ace, resume)
-            if not quiet:
-                seen = content_hash(devices_table(_documents(ace), privacy=self.privacy))
-            else:
-                seen = content or ""
+            seen = (content or "") if quiet else content_hash(devices_table(_documents(ace), privacy=self.privacy))
         return seen != content, _token(now, seen)
 
     def read(self) -> Snapshot:

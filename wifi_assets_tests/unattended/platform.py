@@ -35,6 +35,8 @@ DEVICE = "aa:bb:cc:00:00:01"
 #: All lake assets that have days.
 LAKE = [name for name, table in TABLES.items() if table.partitioned or table.upstream]
 FRAMES, REFUSED = 14, 1
+#: The days of ``Platform.day`` of which the lake holds frames before the first test; the others are empty.
+HEARD = [8, 9, 12, 13, 15, 18, 20, 24, 25, 26, 27, 29, 32, 33, 34]
 #: Subtype -> split.
 SPLITS = {4: "probes", 8: "beacons", 27: "rts", 28: "cts", 29: "acks", 36: "nulls"}
 

@@ -19,8 +19,6 @@ def half_way(platform: Platform, backfill: str) -> dg.DagsterRun:
 
 def test_the_run_and_the_daemon_killed_and_started_again(platform: Platform) -> None:
     days = [platform.day(number) for number in range(24, 28)]
-    sent(platform, days)
-    platform.settled()
     green = {asset: platform.materialised(asset) for asset in LAKE}
     backfill = platform.dagster.backfill(LAKE, days)
     run = half_way(platform, backfill)
@@ -43,8 +41,6 @@ def test_the_run_and_the_daemon_killed_and_started_again(platform: Platform) -> 
 
 def test_the_daemon_alone_killed_under_a_run(platform: Platform) -> None:
     day = platform.day(29)
-    sent(platform, [day])
-    platform.settled()
     backfill = platform.dagster.backfill(LAKE, [day])
     run = half_way(platform, backfill)
     platform.dagster.kill_daemon()
