@@ -9,8 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from wifi_assets_tests.services import Server, Unavailable
+
+# A busy machine is no failure: no example has a deadline.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def start_or_skip(server: Server, *arguments: str) -> Server:

@@ -82,7 +82,8 @@ def process(log: Path, *command: str, env: Mapping[str, str] | None = None) -> I
             raise
         finally:
             running.terminate()
-            running.wait(60)
+            # The code server waits up to a minute for calls that are under way.
+            running.wait(PATIENCE)
 
 
 def environment(settings: Settings) -> dict[str, str]:

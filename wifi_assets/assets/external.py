@@ -109,6 +109,7 @@ def _collections(source: DeviceSource, *, mongo: bool) -> dg.AssetsDefinition:
                 for (collection, fate), count in sorted(snapshot.fates.items())
                 if collection == name and not fate.startswith("field: ")
             }
+            newest = snapshot.newest.get(name)
             rows = snapshot.table.filter(pc.equal(snapshot.table["source"], name))
             yield dg.ObserveResult(
                 key,
@@ -117,6 +118,7 @@ def _collections(source: DeviceSource, *, mongo: bool) -> dg.AssetsDefinition:
                     "devices": fates.pop(ROW, 0),
                     "source": "MongoDB server" if mongo else "files",
                     "where": snapshot.origin,
+                    **({"newest change": dg.MetadataValue.timestamp(newest)} if newest is not None else {}),
                     **{f"left out: {fate}": count for fate, count in fates.items()},
                 },
                 data_version=dg.DataVersion(content_hash(rows)),

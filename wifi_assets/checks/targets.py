@@ -52,7 +52,8 @@ def _check(lake: Lake, asset: str, table: str, target: str, connect: Callable[[]
             description=""
             if wanted == held
             else f"{table} had {wanted} in version {progress.version}, {target} holds {held}; "
-            f"somebody else wrote there, or {asset} is running",
+            f"{asset} is running, or somebody else wrote or deleted there: then delete wifi_assets_progress there and "
+            f"materialise {asset}, which writes all of it again",
         )
 
     return count_equals_lake

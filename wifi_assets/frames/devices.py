@@ -10,7 +10,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -34,6 +34,8 @@ NO_OBJECT = "not an object"
 NO_MAC = "no mac"
 BAD_MAC = "mac is not a MAC address"
 
+#: A moment from here on is none: ``datetime`` knows no later year.
+_LATEST = datetime.max.replace(tzinfo=UTC).timestamp()
 #: Names of devices over time, one row an event; ``renamed`` makes them.
 NAME_EVENTS = TABLES["device_names"].schema
 
@@ -92,6 +94,19 @@ def devices_table(
         fates[row["source"], ROW] += 1
     rows = [latest[mac][1] for mac in sorted(latest)]
     return privacy.devices(pa.Table.from_pylist(rows, schema=TABLES["devices"].schema))
+
+
+def newest_changes(documents: Iterable[Document]) -> dict[str, datetime]:
+    """When each collection was last written, as far as its documents say: ``last_seen``, else the time of ``_id``.
+
+    Returns:
+        Collection -> the newest moment, aware. A collection in which no document tells one is not there.
+    """
+    newest: dict[str, float] = {}
+    for document in documents:
+        if isinstance(document.fields, Mapping) and 0 < (moment := _moment(document.fields)) < _LATEST:
+            newest[document.collection] = max(moment, newest.get(document.collection, 0))
+    return {collection: datetime.fromtimestamp(moment, UTC) for collection, moment in newest.items()}
 
 
 def content_hash(devices: pa.Table) -> str:

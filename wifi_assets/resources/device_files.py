@@ -18,7 +18,7 @@ from bson import json_util
 from bson.codec_options import DatetimeConversion
 from bson.errors import BSONError
 
-from wifi_assets.frames.devices import COLLECTIONS, Document, content_hash, devices_table
+from wifi_assets.frames.devices import COLLECTIONS, Document, content_hash, devices_table, newest_changes
 from wifi_assets.frames.privacy import CLEAR, Privacy
 from wifi_assets.resources.devices import BSON, DeviceSourceError, Snapshot
 
@@ -51,13 +51,10 @@ class DeviceFiles:
         """As ``DeviceSource.read``; a collection without a file has no documents."""
         fates: Counter[tuple[str, str]] = Counter()
         files = self._files()
-        table = devices_table(
-            (Document(name, fields) for name, file in files.items() for fields in _documents(file)),
-            fates,
-            self.privacy,
-        )
+        documents = [Document(name, fields) for name, file in files.items() for fields in _documents(file)]
+        table = devices_table(documents, fates, self.privacy)
         origin = ", ".join(str(file) for file in files.values())
-        return Snapshot(table, fates, origin, content_hash(table), self.privacy)
+        return Snapshot(table, fates, newest_changes(documents), origin, content_hash(table), self.privacy)
 
     def _files(self) -> dict[str, Path]:
         if not self.path.exists():

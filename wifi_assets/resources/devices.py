@@ -5,7 +5,9 @@ reads (``mongo.py``, ``device_files.py``) or what a row is (``frames/devices.py`
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -34,6 +36,7 @@ class Snapshot:
     Attributes:
         table: Rows of ``schemas.TABLES["devices"]``.
         fates: (collection, fate) -> documents, as ``frames.devices.devices_table`` counts them.
+        newest: Collection -> when it was last written, as ``frames.devices.newest_changes`` tells.
         origin: Server or files, fit to be shown.
         token: What ``changed`` takes to tell whether anything changed since this snapshot.
         privacy: How the rows are hidden.
@@ -41,6 +44,7 @@ class Snapshot:
 
     table: pa.Table
     fates: Counter[tuple[str, str]]
+    newest: Mapping[str, datetime]
     origin: str
     token: str
     privacy: Privacy = CLEAR

@@ -24,7 +24,7 @@ from pymongo.errors import (
 )
 from pymongo.uri_parser import parse_uri
 
-from wifi_assets.frames.devices import COLLECTIONS, FIELDS, Document, content_hash, devices_table
+from wifi_assets.frames.devices import COLLECTIONS, FIELDS, Document, content_hash, devices_table, newest_changes
 from wifi_assets.frames.privacy import CLEAR, Privacy
 from wifi_assets.resources.devices import BSON, DeviceSourceError, Snapshot
 
@@ -72,20 +72,18 @@ class MongoDevices:
         resume, content = _parsed(token)
         with self._database() as ace:
             now, quiet = _look(ace, resume)
-            if not quiet:
-                table, _ = _read(ace, self.privacy)
-                seen = content_hash(table)
-            else:
-                seen = content or ""
+            seen = (content or "") if quiet else content_hash(devices_table(_documents(ace), privacy=self.privacy))
         return seen != content, _token(now, seen)
 
     def read(self) -> Snapshot:
         """As ``DeviceSource.read``; what changes meanwhile is a change after this snapshot."""
         with self._database() as ace:
             now, _ = _look(ace, None)
-            table, fates = _read(ace, self.privacy)
+            documents = list(_documents(ace))
+        fates: Counter[tuple[str, str]] = Counter()
+        table = devices_table(documents, fates, self.privacy)
         origin = f"MongoDB at {_Url.parse(self.url).servers}"
-        return Snapshot(table, fates, origin, _token(now, content_hash(table)), self.privacy)
+        return Snapshot(table, fates, newest_changes(documents), origin, _token(now, content_hash(table)), self.privacy)
 
     @contextmanager
     def _database(self) -> Iterator[Database[dict[str, Any]]]:
@@ -168,14 +166,10 @@ def _no_url() -> DeviceSourceError:
     )
 
 
-def _read(ace: Database[dict[str, Any]], privacy: Privacy) -> tuple[Any, Counter[tuple[str, str]]]:
-    fates: Counter[tuple[str, str]] = Counter()
-    documents = (
-        Document(name, fields)
-        for name in COLLECTIONS
-        for fields in ace[name.removeprefix("ace.")].find({}, projection=FIELDS)
-    )
-    return devices_table(documents, fates, privacy), fates
+def _documents(ace: Database[dict[str, Any]]) -> Iterator[Document]:
+    for name in COLLECTIONS:
+        for fields in ace[name.removeprefix("ace.")].find({}, projection=FIELDS):
+            yield Document(name, fields)
 
 
 def _look(ace: Database[dict[str, Any]], resume: Mapping[str, Any] | None) -> tuple[Mapping[str, Any] | None, bool]:

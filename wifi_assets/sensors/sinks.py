@@ -4,13 +4,36 @@ Here belong the sensors. Not here: the condition that they evaluate, and what a 
 (``assets/sinks.py``).
 """
 
+import zlib
 from collections.abc import Sequence
 
 import dagster as dg
+from dagster._core.definitions.sensor_definition import SensorExecutionData
+from dagster._core.errors import DagsterError
+from dagster._daemon.asset_daemon import asset_daemon_cursor_from_instigator_serialized_cursor as read_cursor
+from dagster_shared.serdes.errors import DeserializationError
 
 #: Seconds between two evaluations: each turn of Dagster's sensor loop, which takes 5 s. With 5 a turn that comes a
 #: few milliseconds early would be left out, and a target be fresh 5 s later.
 INTERVAL = 4
+
+
+class TargetSensor(dg.AutomationConditionSensorDefinition):
+    """Dagster's own, which fails with each tick, for ever, on a cursor that it cannot read; this one begins anew.
+
+    Such a cursor is broken, or a newer Dagster left it. Anew is the first evaluation, and asks for each asset once.
+    """
+
+    def evaluate_tick(self, context: dg.SensorEvaluationContext) -> SensorExecutionData:
+        """As Dagster's."""
+        try:
+            read_cursor(context.cursor, None)
+        except (DagsterError, DeserializationError, ValueError, zlib.error) as error:
+            context.log.warning(f"cursor not understood, it begins anew: {error}")
+            context = dg.build_sensor_context(
+                context.instance, repository_def=context.repository_def, sensor_name=self.name
+            )
+        return super().evaluate_tick(context)
 
 
 def sink_sensors(targets: Sequence[str], status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
@@ -20,7 +43,7 @@ def sink_sensors(targets: Sequence[str], status: dg.DefaultSensorStatus) -> list
     Evaluated where the code runs, as the other sensors are.
     """
     return [
-        dg.AutomationConditionSensorDefinition(
+        TargetSensor(
             name=f"sink_{target}_sensor",
             target=dg.AssetSelection.groups(f"sink_{target}").without_checks(),
             minimum_interval_seconds=INTERVAL,

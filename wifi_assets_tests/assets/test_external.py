@@ -94,6 +94,9 @@ def test_the_collections_are_observed_with_their_documents(settings: Settings, t
         assert one["devices"] + left_out == one["documents"]
         assert one["devices"] > 0
         assert one["source"] == "files"
+    # The simulated router wrote its newest documents at the end of the three hours.
+    last_seen = household(3).last_seen
+    assert [said[key]["newest change"] for key in (DEVICE, USER)] == [last_seen, last_seen]
     lines = (tmp_path / "ace.user.json").read_text().splitlines()
     renamed = [json.loads(line) for line in lines]
     renamed[0]["name"] = "another"

@@ -1,14 +1,17 @@
 """The checks between tables, against schemas.py, against targets, and those that warn: right and wrong."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+import neo4j
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from deltalake import Schema
+from elasticsearch import Elasticsearch
 from pydantic import SecretStr
 
 from wifi_assets.assets.sinks import SINKS, sync, targets
@@ -18,8 +21,10 @@ from wifi_assets.demo.publish import Topic
 from wifi_assets.drain import drain
 from wifi_assets.ingest import rules_of, topic_of
 from wifi_assets.lake import Lake
+from wifi_assets.resources.elasticsearch_documents import TARGETS
 from wifi_assets.schemas import TABLES
 from wifi_assets.settings import Settings
+from wifi_assets_tests.assets.targets import check_in_step, target_on
 from wifi_assets_tests.checks.conftest import Checks, numbers
 from wifi_assets_tests.resources.neo4j_support import PASSWORD
 from wifi_assets_tests.services import Server
@@ -162,18 +167,64 @@ def test_a_sql_target_that_is_whole_behind_or_meddled_with(
     assert numbers(meddled, "lake", "postgres") == [numbers(behind, "lake")[0], numbers(behind, "lake")[0] - 2]
 
 
-@pytest.mark.parametrize("target", ["elasticsearch", "neo4j"])
-def test_other_targets_count_what_is_ours(
-    checks: Checks, settings: Settings, lake: Lake, target: str, request: pytest.FixtureRequest
+def _meddle_with_elasticsearch(server: Server, lose: str | None) -> None:
+    with Elasticsearch(f"http://127.0.0.1:{server.port}") as client:
+        if lose is None:
+            client.indices.delete(index="wifi_assets_progress")
+            return
+        pattern = TARGETS[lose].pattern
+        hit = client.search(index=pattern, size=1)["hits"]["hits"][0]
+        client.delete(index=hit["_index"], id=hit["_id"])
+
+
+def _meddle_with_neo4j(server: Server, lose: str | None) -> None:
+    statement = (
+        "MATCH (p:wifi_assets_progress) DELETE p"
+        if lose is None
+        else "MATCH ()-[r:LOOKED_FOR_SSID]->() WITH r LIMIT 1 DELETE r"
+    )
+    with neo4j.GraphDatabase.driver(f"bolt://127.0.0.1:{server.port}", auth=("neo4j", PASSWORD)) as driver:
+        driver.execute_query(statement)
+
+
+@pytest.mark.parametrize(
+    ("target", "meddle"), [("elasticsearch", _meddle_with_elasticsearch), ("neo4j", _meddle_with_neo4j)]
+)
+def test_what_was_deleted_behind_our_back_fails_with_numbers_until_all_is_written_again(
+    checks: Checks,
+    settings: Settings,
+    lake: Lake,
+    tmp_path: Path,
+    target: str,
+    meddle: Callable[[Server, str | None], None],
+    request: pytest.FixtureRequest,
 ) -> None:
     server: Server = request.getfixturevalue(target)
-    scheme = {"elasticsearch": "http", "neo4j": "bolt"}[target]
-    place = {f"{target}_url": SecretStr(f"{scheme}://127.0.0.1:{server.port}"), "neo4j_password": SecretStr(PASSWORD)}
-    on = settings.model_copy(update=place)
-    sink = targets(on)[target]()
-    for asset, table in SINKS[target].items():
-        sync(lake, table, sink)
-        found = checks.one(on, asset, "count_equals_lake")
-        assert found.passed, found.description
-        assert numbers(found, "lake", target) == [lake.open(table).rows().count_rows()] * 2
-        assert numbers(found, "lake")[0] > 0
+    with target_on(target, server, tmp_path) as place:
+        on = settings.model_copy(update=place.settings)
+        sink = targets(on)[target]()
+        for table in SINKS[target].values():
+            sync(lake, table, sink)
+        keys = [(asset, "count_equals_lake") for asset in SINKS[target]]
+        rows = {asset: lake.open(table).rows().count_rows() for asset, table in SINKS[target].items()}
+        assert all(rows.values())
+        found = checks.run(on, *keys)
+        assert all(evaluation.passed for evaluation in found.values())
+        assert {asset: numbers(found[asset, name], "lake", target) for asset, name in keys} == {
+            asset: [count, count] for asset, count in rows.items()
+        }
+        for table in SINKS[target].values():
+            meddle(server, table)
+            # Nothing new in the lake, so nothing that would write there.
+            sync(lake, table, sink)
+        found = checks.run(on, *keys)
+        for (asset, _), evaluation in found.items():
+            assert not evaluation.passed
+            assert numbers(evaluation, "lake", target) == [rows[asset], rows[asset] - 1]
+            assert f"{target} holds {rows[asset] - 1}" in (evaluation.description or "")
+            assert "delete wifi_assets_progress there" in (evaluation.description or "")
+        meddle(server, None)
+        for table in SINKS[target].values():
+            sync(lake, table, sink)
+        assert all(evaluation.passed for evaluation in checks.run(on, *keys).values())
+        check_in_step(place, lake)

@@ -19,6 +19,7 @@ from wifi_assets.frames.devices import (
     Document,
     content_hash,
     devices_table,
+    newest_changes,
     renamed,
 )
 from wifi_assets.schemas import TABLES
@@ -192,6 +193,14 @@ def test_another_collection_is_a_mistake_of_the_caller() -> None:
         devices_table([Document("ace.admin", {})])
 
 
+def test_the_newest_change_of_each_collection() -> None:
+    late, early = datetime.fromtimestamp(LATE, UTC), datetime.fromtimestamp(EARLY, UTC)
+    # One that is no row is a change too; a time that no calendar has is none.
+    users = [user(last_seen=EARLY), user(_id=ObjectId.from_datetime(late), mac="no"), user(last_seen=DatetimeMS(2**60))]
+    assert newest_changes([*users, device(last_seen=EARLY * 1000)]) == {"ace.user": late, "ace.device": early}
+    assert newest_changes([user(), device(last_seen="never"), Document("ace.user", 3)]) == {}
+
+
 VALUES = st.none() | st.booleans() | st.integers(-5, 2**40) | st.text(max_size=5) | st.floats() | st.just([])
 DOCUMENTS = st.lists(
     st.builds(
@@ -223,6 +232,7 @@ def test_any_documents_in_any_order(documents: list[Document], random: Any) -> N
     fates_shuffled: Counter[tuple[str, str]] = Counter()
     assert devices_table(shuffled, fates_shuffled).equals(table)
     assert fates_shuffled == fates
+    assert newest_changes(shuffled) == newest_changes(documents)
 
 
 def test_equal_rows_have_the_same_hash_and_others_another() -> None:

@@ -2,6 +2,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,9 @@ def test_read(mongo: Server, ace: Any) -> None:
         ("ace.user", "mac is not a MAC address"): 1,
     }
     assert snapshot.origin == f"MongoDB at 127.0.0.1:{mongo.port}"
+    assert snapshot.newest["ace.device"] == datetime.fromtimestamp(1_584_802_202, UTC)
+    # The users tell no time; the server noted when it took them.
+    assert timedelta(0) <= datetime.now(UTC) - snapshot.newest["ace.user"] < timedelta(minutes=10)
 
 
 CHANGES: dict[str, Any] = {

@@ -70,6 +70,17 @@ def test_a_run_of_the_lake_leads_to_one_run_of_the_target(daemon: Daemon, topic:
         assert connection.execute(sa.text("SELECT sum(packet_count) FROM packet_stats")).scalar_one() > 250
 
 
+def test_a_broken_cursor_asks_for_each_asset_once(daemon: Daemon, topic: Topic) -> None:
+    settled(daemon)
+    topic.publish(MESSAGES[200:300])
+    assert daemon.run(daemon.asked(LAG)).success
+    for cursor in ("{", "[99999]", "0", "0not base64", "0eJwDAAAAAAE=", "9eJyrrgUAAXUA+Q=="):
+        daemon.cursors[SENSOR] = cursor
+        # What was written before it broke counts: the cursor alone knew that nobody had asked for it.
+        assert asked(daemon) == ALL, cursor
+        assert asked(daemon) == set(), cursor
+
+
 def test_a_late_day_alone_leads_to_exactly_one_request(daemon: Daemon) -> None:
     settled(daemon)
     late = dg.AssetMaterialization("packet_stats", partition=str(FIRST_DAY), metadata={"late": True})

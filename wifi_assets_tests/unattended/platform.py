@@ -35,6 +35,8 @@ DEVICE = "aa:bb:cc:00:00:01"
 #: All lake assets that have days.
 LAKE = [name for name, table in TABLES.items() if table.partitioned or table.upstream]
 FRAMES, REFUSED = 14, 1
+#: The days of ``Platform.day`` of which the lake holds frames before the first test; the others are empty.
+HEARD = [8, 9, 12, 13, 15, 18, 20, 24, 25, 26, 27, 29, 32, 33, 34]
 #: Subtype -> split.
 SPLITS = {4: "probes", 8: "beacons", 27: "rts", 28: "cts", 29: "acks", 36: "nulls"}
 
@@ -147,9 +149,11 @@ class Platform:
         assert self.count("probes_enriched") == self.count("probes")
         keys = "topic_generation, kafka_partition, kafka_offset"
         assert ask(self.lake, f"SELECT {keys} FROM probes_enriched GROUP BY ALL HAVING count(*) > 1") == []
-        counted = ask(self.lake, "SELECT CAST(sum(packet_count) AS BIGINT) AS n FROM packet_stats")
+        counted = ask(self.lake, "SELECT CAST(coalesce(sum(packet_count), 0) AS BIGINT) AS n FROM packet_stats")
         assert counted == [{"n": frames}]
-        probes = ask(self.lake, "SELECT CAST(sum(probes) AS BIGINT) AS n FROM probe_stats_by_source_device")
+        probes = ask(
+            self.lake, "SELECT CAST(coalesce(sum(probes), 0) AS BIGINT) AS n FROM probe_stats_by_source_device"
+        )
         assert probes == [{"n": self.count("probes")}]
         for target in targets or self.targets:
             check_in_step(self.targets[target], self.lake)

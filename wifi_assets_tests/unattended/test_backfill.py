@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 
 from wifi_assets_tests.processes import until
 from wifi_assets_tests.support import ask
-from wifi_assets_tests.unattended.platform import FRAMES, LAKE, Platform, heard_on, on, sent
+from wifi_assets_tests.unattended.platform import FRAMES, LAKE, Platform, heard_on, on
 
 #: Many runs, each a process of its own, on a machine that may be busy.
 pytestmark = pytest.mark.timeout(3600)
@@ -31,10 +31,6 @@ def names_on(platform: Platform, day: date) -> list[str]:
 
 def test_one_asset_of_one_day_relabels_that_day_and_what_stands_on_it_follows(platform: Platform) -> None:
     first, second = platform.day(8), platform.day(9)
-    platform.name_device("attic")
-    until(lambda: platform.lake.exists("devices") and platform.count("devices", "name = 'attic'"))
-    sent(platform, [first, second])
-    platform.settled()
     platform.name_device("cellar")
     until(lambda: platform.count("devices", "name = 'cellar'"))
     backfill = platform.dagster.backfill(["probes_enriched"], [first])
@@ -60,8 +56,6 @@ def test_one_asset_of_one_day_relabels_that_day_and_what_stands_on_it_follows(pl
 def test_a_range_is_one_run_while_messages_flow_and_all_targets_follow(platform: Platform) -> None:
     days = [platform.day(number) for number in range(12, 16)]
     empty, today = days[2], datetime.now(UTC).date()
-    sent(platform, [day for day in days if day != empty])
-    platform.settled()
     enough, published = Event(), 0
 
     def flow() -> None:
@@ -93,8 +87,6 @@ def test_a_range_is_one_run_while_messages_flow_and_all_targets_follow(platform:
 
 
 def test_all_days(platform: Platform) -> None:
-    sent(platform, [platform.day(18)])
-    platform.settled()
     versions = {name: platform.lake.open(name).version for name in ("frames", "packet_stats")}
     backfill = platform.dagster.backfill(["packet_stats"], allPartitions=True)
     assert platform.dagster.backfill_ended(backfill) == "COMPLETED_SUCCESS"
@@ -108,8 +100,6 @@ def test_all_days(platform: Platform) -> None:
 
 def test_a_day_that_kafka_no_longer_holds_stays_as_it_is(platform: Platform) -> None:
     day = platform.day(20)
-    sent(platform, [day])
-    platform.settled()
     kept = platform.count("frames")
     admin = AdminClient({"bootstrap.servers": platform.topic.bootstrap})
     ends = [TopicPartition(platform.topic.name, partition, -1) for partition in range(platform.partitions())]
@@ -130,10 +120,10 @@ def test_a_day_that_kafka_no_longer_holds_stays_as_it_is(platform: Platform) -> 
 
 def test_a_day_that_is_no_partition_begins_nothing(platform: Platform) -> None:
     """The UI offers no such day; Dagster's words to a program that asks for one name no day, the command's do."""
-    platform.settled()
-    before = len(platform.dagster.runs()), len(platform.dagster.instance.get_backfills())
+    before = {run.run_id for run in platform.dagster.runs()}, len(platform.dagster.instance.get_backfills())
     for day in (platform.day(-1), datetime.now(UTC).date() + timedelta(days=2), "yesterday"):
         told = platform.dagster.launch_backfill(["packet_stats"], [str(day)])
         assert told["__typename"] in {"PartitionKeysNotFoundError", "PythonError"}, told
     platform.settled()
-    assert (len(platform.dagster.runs()), len(platform.dagster.instance.get_backfills())) == before
+    assert [run for run in platform.runs_since(before[0]) if "dagster/sensor_name" not in run.tags] == []
+    assert len(platform.dagster.instance.get_backfills()) == before[1]

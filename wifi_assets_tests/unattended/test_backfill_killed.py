@@ -1,0 +1,54 @@
+"""A backfill whose processes are killed half way: it is started again and ends as if nothing had been."""
+
+import dagster as dg
+import pytest
+
+from wifi_assets_tests.processes import until
+from wifi_assets_tests.unattended.platform import FRAMES, LAKE, Platform, on, sent
+
+#: Many runs, each a process of its own, on a machine that may be busy.
+pytestmark = pytest.mark.timeout(3600)
+
+
+def half_way(platform: Platform, backfill: str) -> dg.DagsterRun:
+    """Wait until the run of a backfill has done a part; the run."""
+    (run,) = until(lambda: platform.dagster.runs(tags={"dagster/backfill": backfill}))
+    until(lambda: "frames" in platform.dagster.steps(run), every=0.05)
+    return run
+
+
+def test_the_run_and_the_daemon_killed_and_started_again(platform: Platform) -> None:
+    days = [platform.day(number) for number in range(24, 28)]
+    green = {asset: platform.materialised(asset) for asset in LAKE}
+    backfill = platform.dagster.backfill(LAKE, days)
+    run = half_way(platform, backfill)
+    platform.dagster.kill_daemon()
+    platform.dagster.kill_run(run)
+    platform.dagster.start_daemon()
+    assert platform.dagster.backfill_ended(backfill) == "COMPLETED_FAILED"
+    (run,) = platform.dagster.runs(run_ids=[run.run_id])
+    assert run.status == dg.DagsterRunStatus.FAILURE
+    # What it had replaced, the sensors have brought into all that stands on it: nothing is stale until the next try.
+    platform.settled()
+
+    again = platform.dagster.reexecute_backfill(backfill)
+    assert platform.dagster.backfill_ended(again) == "COMPLETED_SUCCESS"
+    platform.settled()
+    assert [platform.count("frames", on(day)) for day in days] == [FRAMES] * len(days)
+    for asset in LAKE:
+        assert green[asset] | {str(day) for day in days} <= platform.materialised(asset), asset
+
+
+def test_the_daemon_alone_killed_under_a_run(platform: Platform) -> None:
+    day = platform.day(29)
+    backfill = platform.dagster.backfill(LAKE, [day])
+    run = half_way(platform, backfill)
+    platform.dagster.kill_daemon()
+    # The run is no process of the daemon's.
+    until(lambda: platform.dagster.runs(dg.DagsterRunStatus.SUCCESS, run_ids=[run.run_id]))
+    sent(platform, [platform.day(30)])
+    platform.dagster.start_daemon()
+    assert platform.dagster.backfill_ended(backfill) == "COMPLETED_SUCCESS"
+    assert len(platform.dagster.runs(tags={"dagster/backfill": backfill})) == 1
+    until(lambda: platform.count("frames", on(platform.day(30))) == FRAMES)
+    platform.settled()
