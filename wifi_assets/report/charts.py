@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from wifi_assets.frames.subtypes import SUBTYPE_NAMES
 from wifi_assets.report.figures import (
     DARK,
+    FAINT,
     KNOWN,
     OTHER,
     RANDOM,
@@ -75,7 +76,7 @@ def signal_by_device(period: Period, size: Size = WIDE) -> Figure:
             interpolation="nearest", vmin=np.nanmin(cells), vmax=max(np.nanmax(cells), np.nanmin(cells) + 1),
         )  # fmt: skip
     axes.set_ylim(len(names), 0)
-    axes.set_facecolor("#F4F4F4")
+    axes.set_facecolor(FAINT)
     axes.set_yticks(np.arange(len(names)) + 0.5, [name(one, size) for one in names], parse_math=False)
     axes.tick_params(labelsize=9, length=3)
     axis.mark_silence(axes)

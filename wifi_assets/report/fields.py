@@ -12,8 +12,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from wifi_assets.frames.ssid import printable
-from wifi_assets.report.figures import KNOWN, LIGHT, WIDE, Size, count, figure, legend, note, plain, sentence
+from wifi_assets.report.figures import (
+    INK,
+    KNOWN,
+    LIGHT,
+    PALE,
+    WIDE,
+    Size,
+    count,
+    figure,
+    legend,
+    note,
+    plain,
+    sentence,
+    short,
+)
 from wifi_assets.report.period import Period
 from wifi_assets.schemas import TABLES
 
@@ -24,7 +37,7 @@ _COUNTED = 200_000
 #: Columns that say where a row came from, or are the axis.
 _BESIDE = ("day", "topic_generation", "kafka_partition", "kafka_offset", "kafka_timestamp", "event_time")
 #: Lightness of the first values, so that neighbours differ; the letters on it stay readable.
-_SHADES = ("#0072B2", "#4C9CCB", "#2E86BF", "#7FB8DA", "#A5CDE5")
+SHADES = ("#0072B2", "#4C9CCB", "#2E86BF", "#7FB8DA", "#A5CDE5")
 #: A letter's width in a row, as a part of the width of the figure.
 _LETTER = 0.011
 
@@ -120,16 +133,14 @@ def field_distribution(period: Period, size: Size = WIDE) -> Figure:
         at = 0.0
         for number, (value, rows) in enumerate(field.top):
             share = 100 * rows / frames
-            bars.barh(row, share, 0.5, left=at, color=_SHADES[number], edgecolor="white", linewidth=0.5)
+            bars.barh(row, share, 0.5, left=at, color=SHADES[number], edgecolor="white", linewidth=0.5)
             letters = int(share / 100 / _LETTER * size.width / WIDE.width)
             if letters >= 4:
-                text = printable(value) or "''"
-                shown = text if len(text) <= letters else f"{text[: letters - 1]}…"
-                ink = "white" if number in (0, 2) else "black"
-                bars.text(at + 0.6, row, shown, va="center", fontsize=7, color=ink, parse_math=False)
+                ink = "white" if number in (0, 2) else INK
+                bars.text(at + 0.6, row, short(value, letters), va="center", fontsize=7, color=ink, parse_math=False)
             at += share
         present = 100 * field.present / frames
-        bars.barh(row, present - at, 0.5, left=at, color="#D5E6F2")
+        bars.barh(row, present - at, 0.5, left=at, color=PALE)
         bars.barh(row, 100 - present, 0.5, left=present, color="none", edgecolor=LIGHT, hatch="////", linewidth=0)
     bars.set_yticks(np.arange(len(held)), [field.name for field in held])
     if not wide:
@@ -143,7 +154,7 @@ def field_distribution(period: Period, size: Size = WIDE) -> Figure:
     bars.set_xlabel("share of frames, %", fontsize=9)
     entries = [
         Patch(color=KNOWN, label=f"most frequent {_TOP}"),
-        Patch(color="#D5E6F2", label="other values"),
+        Patch(color=PALE, label="other values"),
         Patch(facecolor="none", edgecolor=LIGHT, hatch="////", label="missing"),
     ]
     legend(bars, entries, 3)
@@ -168,5 +179,6 @@ def _count_by_day(axes: Axes, held: list[Field]) -> None:
         top = row + 0.35
         axes.bar(at, -0.7 * counts / max(counts.max(), 1), 0.9, bottom=top, color=KNOWN)
     axes.set_xticks([])
+    axes.tick_params(axis="y", length=0)
     axes.set_xlim(-0.6, max(len(held[0].by_day), 3) - 0.4)
     axes.set_xlabel("count of each day", fontsize=9)
