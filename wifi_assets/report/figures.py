@@ -132,8 +132,9 @@ def count(number: int, thing: str, things: str | None = None) -> str:
 
 def svg(drawn: Figure) -> bytes:
     """The figure as SVG, for a light and a dark page; texts stay texts, which the reader's fonts draw in any script."""
-    # matplotlib has this as a global alone; a picture drawn meanwhile in another thread differs in looks only.
-    with matplotlib.rc_context({"svg.fonttype": "none"}):
+    # matplotlib has these as globals alone; a picture drawn meanwhile in another thread differs in looks only. The salt
+    # stands for a random one: the same lake makes the same page.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "wifi_assets"}):
         picture = _saved(drawn, format="svg", metadata={"Date": None})
     return picture.replace(b"</style>", _dark_style().encode() + b"</style>", 1)
 

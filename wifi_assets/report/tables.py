@@ -44,11 +44,13 @@ def summary(period: Period) -> list[tuple[str, str]]:
           max(latest_time) AS last FROM packet_stats
     """).to_pylist()[0]
     probes = period.query("""
-        SELECT count(*) AS probes, count(DISTINCT source_address) AS addresses,
-          count(DISTINCT source_address) FILTER (WHERE is_randomised) AS randomised,
-          count(DISTINCT source_address) FILTER (WHERE is_known_device) AS known,
-          count(DISTINCT source_address) FILTER (WHERE NOT is_known_device AND NOT is_randomised) AS unknown
-        FROM probes_enriched
+        SELECT coalesce(CAST(sum(probes) AS BIGINT), 0) AS probes, count(source_address) FILTER (WHERE randomised)
+          AS randomised, count(source_address) FILTER (WHERE known) AS known,
+          count(source_address) FILTER (WHERE unknown) AS unknown
+        FROM (
+          SELECT source_address, count(*) AS probes, bool_or(is_randomised) AS randomised,
+            bool_or(is_known_device) AS known, bool_or(NOT is_known_device AND NOT is_randomised) AS unknown
+          FROM probes_enriched GROUP BY source_address)
     """).to_pylist()[0]
     refused = period.query("SELECT count(*) AS messages FROM quarantine")["messages"][0].as_py()
     return [
@@ -130,7 +132,7 @@ def each_field(period: Period) -> Grid:
     """Each field of frames: present, different values, the most frequent ones."""
     frames, found = fields(period)
     return Grid(
-        ["field", "present, %", "different values, about", "most frequent (frames)"],
+        ["field", "present, %", "different values", "most frequent (frames)"],
         ["words", "number", "number", "words"],
         [
             [field.name, f"{100 * field.present / frames:.1f}", f"{field.different:,}",
