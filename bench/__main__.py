@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-NAMES = ("ingest", "sessions", "batches", "postgres", "elasticsearch", "neo4j", "lookup", "latency")
+NAMES = ("ingest", "sessions", "batches", "postgres", "elasticsearch", "neo4j", "lookup", "report", "latency")
 
 if __name__ == "__main__":
     failed = []

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -106,6 +107,13 @@ def test_a_sink_without_url_is_not_in_the_graph(tmp_path: Path, wanted: tuple[st
         assert not (set(sinks) & assets) or target in wanted
         assert (f"sink_{target}" in jobs) is (target in wanted)
     assert {"lake", "refresh_devices", "maintenance"} <= jobs
+
+
+def test_no_warning_is_left_to_the_caller(tmp_path: Path) -> None:
+    urls = {name: value for target in SINKS for name, value in URLS[target].items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        build_defs(Settings(_env_file=None, lake=str(tmp_path), sensors_on=True, **urls)).resolve_all_job_defs()
 
 
 def test_every_sink_hangs_on_its_table_and_says_what_it_is(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """The article's charts: each a function of a period that returns a figure.
 
 Here belongs what each chart asks and how it is drawn. Not here: graph (``graph.py``) and fields (``fields.py``),
-the page (``page.py``). All counting is DuckDB's; what comes back is bounded by the figure's size. Without
-anything to show the figure is one sentence.
+the page (``page.py``). All counting is DuckDB's; what comes back is bounded by the figure's size; a
+question over many rows asks for what the widest shows, so that it is asked once for all sizes. Without anything to
+show the figure is one sentence.
 """
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -15,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from wifi_assets.frames.subtypes import SUBTYPE_NAMES
 from wifi_assets.report.figures import (
     DARK,
+    FAINT,
     KNOWN,
     OTHER,
     RANDOM,
@@ -48,17 +51,18 @@ def signal_by_device(period: Period, size: Size = WIDE) -> Figure:
     device = "coalesce(source_device_name, source_address)"
     devices = period.query(f"""
         SELECT {device} AS device, count(*) AS probes, count(*) OVER () AS devices
-        FROM probes_enriched WHERE {known} GROUP BY device ORDER BY probes DESC, device LIMIT {size.most}
-    """)
+        FROM probes_enriched WHERE {known} GROUP BY device ORDER BY probes DESC, device LIMIT {WIDE.most}
+    """).slice(0, size.most)
     if not len(devices):
         return sentence(size, "No known device sent a probe request with a signal in dBm in this period.")
     means = period.query(f"""
         WITH busiest AS (
           SELECT {device} AS device FROM probes_enriched WHERE {known}
-          GROUP BY device ORDER BY count(*) DESC, device LIMIT {size.most})
+          GROUP BY device ORDER BY count(*) DESC, device LIMIT {WIDE.most})
         SELECT {device} AS device, {axis.slice_sql} AS slice, avg(signal_dbm) AS dbm
         FROM probes_enriched WHERE {known} AND {device} IN (SELECT device FROM busiest) GROUP BY device, slice
     """)
+    means = means.filter(pc.is_in(means["device"], devices["device"]))
     names, slices = devices["device"].to_pylist(), axis.slices()
     cells = np.full((len(names), len(slices)), np.nan)
     row = {device: number for number, device in enumerate(names)}
@@ -75,7 +79,7 @@ def signal_by_device(period: Period, size: Size = WIDE) -> Figure:
             interpolation="nearest", vmin=np.nanmin(cells), vmax=max(np.nanmax(cells), np.nanmin(cells) + 1),
         )  # fmt: skip
     axes.set_ylim(len(names), 0)
-    axes.set_facecolor("#F4F4F4")
+    axes.set_facecolor(FAINT)
     axes.set_yticks(np.arange(len(names)) + 0.5, [name(one, size) for one in names], parse_math=False)
     axes.tick_params(labelsize=9, length=3)
     axis.mark_silence(axes)
@@ -90,9 +94,12 @@ def signal_by_device(period: Period, size: Size = WIDE) -> Figure:
 def addresses_by_day(period: Period, size: Size = WIDE) -> Figure:
     """Bars: unique source addresses a day, random ones apart, beside probe requests a day."""
     counted = period.query("""
-        SELECT day, count(*) AS probes, count(DISTINCT source_address) AS addresses,
-          count(DISTINCT source_address) FILTER (WHERE is_randomised) AS randomised
-        FROM probes_enriched GROUP BY day ORDER BY day
+        SELECT day, CAST(sum(probes) AS BIGINT) AS probes, count(source_address) AS addresses,
+          count(source_address) FILTER (WHERE randomised) AS randomised
+        FROM (
+          SELECT day, source_address, count(*) AS probes, bool_or(is_randomised) AS randomised
+          FROM probes_enriched GROUP BY day, source_address)
+        GROUP BY day ORDER BY day
     """)
     if not len(counted):
         return sentence(size, _NO_PROBES)
@@ -157,23 +164,24 @@ def probes_over_time(period: Period, size: Size = WIDE) -> Figure:
 def signal_by_address(period: Period, size: Size = WIDE) -> Figure:
     """Strips: mean signal (dBm) in 30 seconds of each of the busiest source addresses; longer slices over weeks."""
     heard = "source_address IS NOT NULL AND signal_dbm IS NOT NULL"
-    most = size.most // 2
     busiest = period.query(f"""
         WITH counted AS (
           SELECT source_address AS address, count(*) AS frames, count(*) OVER () AS addresses
-          FROM frames WHERE {heard} GROUP BY address ORDER BY frames DESC, address LIMIT {most})
+          FROM frames WHERE {heard} GROUP BY address ORDER BY frames DESC, address LIMIT {WIDE.most // 2})
         SELECT c.address AS address, d.name AS name, c.addresses AS addresses
         FROM counted AS c LEFT JOIN devices AS d ON d.mac = c.address ORDER BY c.frames DESC, c.address
     """)
     axis = time_axis(period, "frames", 100 * size.slices, 30)
     if axis is None or not len(busiest):
         return sentence(size, "No frame of this period has both a source address and a signal in dBm.")
-    addresses = busiest["address"].to_pylist()
-    listed = ", ".join(f"'{address}'" for address in addresses)
+    listed = ", ".join(f"'{address}'" for address in busiest["address"].to_pylist())
     means = period.query(f"""
         SELECT source_address AS address, {axis.slice_sql} AS slice, avg(signal_dbm) AS dbm
         FROM frames WHERE {heard} AND source_address IN ({listed}) GROUP BY address, slice
     """)
+    busiest = busiest.slice(0, size.most // 2)
+    addresses = busiest["address"].to_pylist()
+    means = means.filter(pc.is_in(means["address"], busiest["address"]))
     drawn = figure(size, 0.8 + 0.62 * len(addresses))
     strips = drawn.subplots(len(addresses), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     who, at, dbm = (np.asarray(means[one].to_pylist()) for one in ("address", "slice", "dbm"))

@@ -47,12 +47,11 @@ def report(first: datetime | None, until: datetime | None, out: Path) -> None:
 
     console = Console(stderr=True)
     try:
-        stored = Period(lake).days
-        if not stored:
+        period = Period(lake, first and first.date(), until and until.date())
+        if not period.stored:
             raise click.ClickException(
                 f"the lake at {lake.url} holds no frames: run wifi-assets ingest, or set WIFI_LAKE"
             )
-        period = Period(lake, first and first.date(), until and until.date())
         with console.status("report") as status:
             html = page(period, lambda title: status.update(title))
         write(html, out)
@@ -60,7 +59,8 @@ def report(first: datetime | None, until: datetime | None, out: Path) -> None:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"cannot write {out}: {error.strerror or error}") from error
-    if period.days:
-        click.echo(f"{out}: {period.days[0]} to {period.days[-1]} (UTC), {len(html.encode()):,} bytes")
+    days, stored = period.days, period.stored
+    if days:
+        click.echo(f"{out}: {days[0]} to {days[-1]} (UTC), {len(html.encode()):,} bytes")
     else:
         click.echo(f"{out}: no frame was heard in this period; the lake holds {stored[0]} to {stored[-1]}")

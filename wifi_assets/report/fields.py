@@ -12,19 +12,32 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from wifi_assets.frames.ssid import printable
-from wifi_assets.report.figures import KNOWN, LIGHT, WIDE, Size, count, figure, legend, note, plain, sentence
+from wifi_assets.report.figures import (
+    INK,
+    KNOWN,
+    LIGHT,
+    PALE,
+    WIDE,
+    Size,
+    count,
+    figure,
+    legend,
+    note,
+    plain,
+    sentence,
+    short,
+)
 from wifi_assets.report.period import Period
 from wifi_assets.schemas import TABLES
 
 #: Values told one by one.
 _TOP = 5
 #: Rows that are counted; of more, a sample of about so many: each row has 26 fields, and shares hardly change.
-_COUNTED = 200_000
+_COUNTED = 100_000
 #: Columns that say where a row came from, or are the axis.
 _BESIDE = ("day", "topic_generation", "kafka_partition", "kafka_offset", "kafka_timestamp", "event_time")
 #: Lightness of the first values, so that neighbours differ; the letters on it stay readable.
-_SHADES = ("#0072B2", "#4C9CCB", "#2E86BF", "#7FB8DA", "#A5CDE5")
+SHADES = ("#0072B2", "#4C9CCB", "#2E86BF", "#7FB8DA", "#A5CDE5")
 #: A letter's width in a row, as a part of the width of the figure.
 _LETTER = 0.011
 
@@ -36,7 +49,7 @@ class Field:
     Attributes:
         name: Column of ``frames``.
         present: Rows with a value.
-        different: About how many different values.
+        different: How many different values.
         top: The most frequent values as text, each with its number of rows.
         by_day: Rows with a value, by day of the period.
     """
@@ -51,43 +64,30 @@ class Field:
 def fields(period: Period) -> tuple[int, list[Field]]:
     """The rows that were counted, and what each field holds in them; bytes and positions are left out."""
     names = [f.name for f in TABLES["frames"].schema if f.name not in _BESIDE and not pa.types.is_binary(f.type)]
-    # One reading of the lake; in it sketches of what is frequent and how many differ, then exact counts.
-    texts = {name: f"CAST({name} AS VARCHAR)" for name in names}
-    sketches = ", ".join(
-        f"approx_top_k({text}, {_TOP}) AS top_{name}, approx_count_distinct({text}) AS different_{name}"
-        for name, text in texts.items()
-    )
-    counts = ", ".join(
-        f"any_value(top_{name}) AS top_{name}, any_value(different_{name}) AS different_{name}, "
-        + ", ".join(
-            f"count(*) FILTER (WHERE {text} = top_{name}[{number}]) AS rows_{name}_{number}"
-            for number in range(1, _TOP + 1)
-        )
-        for name, text in texts.items()
-    )
+    # One reading of the lake for all of them.
     present = ", ".join(f"count({name}) AS {name}" for name in names)
+    counts = ", ".join(
+        f"""
+        (SELECT {{different: any_value(different), top: list({{value: value, rows: rows}} ORDER BY rows DESC, value)}}
+         FROM (
+          SELECT CAST({name} AS VARCHAR) AS value, count(*) AS rows, count(*) OVER () AS different
+          FROM counted WHERE {name} IS NOT NULL GROUP BY {name} ORDER BY rows DESC, value LIMIT {_TOP})) AS {name}"""
+        for name in names
+    )
     told = period.query(f"""
         WITH counted AS MATERIALIZED (
           SELECT day, {", ".join(names)} FROM frames WHERE hash(kafka_partition, kafka_offset) % {_every(period)} = 0),
-        sketched AS MATERIALIZED (SELECT {sketches} FROM counted),
-        by_day AS (SELECT day, {present} FROM counted GROUP BY day)
-        SELECT count(*) AS frames, (SELECT list(by_day) FROM by_day) AS by_day, {counts} FROM counted, sketched
+        by_day AS (SELECT day, count(*) AS frames, {present} FROM counted GROUP BY day)
+        SELECT (SELECT list(by_day) FROM by_day) AS by_day, {counts}
     """).to_pylist()[0]
-    if not told["frames"]:
-        return 0, []
-    by_day = {row["day"]: row for row in told["by_day"]}
+    by_day = {row["day"]: row for row in told["by_day"] or []}
     found = []
     for name in names:
         days = [by_day[day][name] if day in by_day else 0 for day in period.days]
-        top = [
-            (value, told[f"rows_{name}_{number}"])
-            for number, value in enumerate(told[f"top_{name}"] or [], 1)
-            if value is not None
-        ]
-        top.sort(key=lambda one: (-one[1], one[0]))
-        # The sketch may say a few more than there are values.
-        found.append(Field(name, sum(days), min(told[f"different_{name}"], sum(days)), top, days))
-    return told["frames"], found
+        top = [(one["value"], one["rows"]) for one in told[name]["top"] or []]
+        found.append(Field(name, sum(days), told[name]["different"] or 0, top, days))
+    frames = sum(row["frames"] for row in by_day.values())
+    return frames, found if frames else []
 
 
 def sampled(period: Period) -> str:
@@ -120,16 +120,14 @@ def field_distribution(period: Period, size: Size = WIDE) -> Figure:
         at = 0.0
         for number, (value, rows) in enumerate(field.top):
             share = 100 * rows / frames
-            bars.barh(row, share, 0.5, left=at, color=_SHADES[number], edgecolor="white", linewidth=0.5)
+            bars.barh(row, share, 0.5, left=at, color=SHADES[number], edgecolor="white", linewidth=0.5)
             letters = int(share / 100 / _LETTER * size.width / WIDE.width)
             if letters >= 4:
-                text = printable(value) or "''"
-                shown = text if len(text) <= letters else f"{text[: letters - 1]}…"
-                ink = "white" if number in (0, 2) else "black"
-                bars.text(at + 0.6, row, shown, va="center", fontsize=7, color=ink, parse_math=False)
+                ink = "white" if number in (0, 2) else INK
+                bars.text(at + 0.6, row, short(value, letters), va="center", fontsize=7, color=ink, parse_math=False)
             at += share
         present = 100 * field.present / frames
-        bars.barh(row, present - at, 0.5, left=at, color="#D5E6F2")
+        bars.barh(row, present - at, 0.5, left=at, color=PALE)
         bars.barh(row, 100 - present, 0.5, left=present, color="none", edgecolor=LIGHT, hatch="////", linewidth=0)
     bars.set_yticks(np.arange(len(held)), [field.name for field in held])
     if not wide:
@@ -143,7 +141,7 @@ def field_distribution(period: Period, size: Size = WIDE) -> Figure:
     bars.set_xlabel("share of frames, %", fontsize=9)
     entries = [
         Patch(color=KNOWN, label=f"most frequent {_TOP}"),
-        Patch(color="#D5E6F2", label="other values"),
+        Patch(color=PALE, label="other values"),
         Patch(facecolor="none", edgecolor=LIGHT, hatch="////", label="missing"),
     ]
     legend(bars, entries, 3)
@@ -168,5 +166,6 @@ def _count_by_day(axes: Axes, held: list[Field]) -> None:
         top = row + 0.35
         axes.bar(at, -0.7 * counts / max(counts.max(), 1), 0.9, bottom=top, color=KNOWN)
     axes.set_xticks([])
+    axes.tick_params(axis="y", length=0)
     axes.set_xlim(-0.6, max(len(held[0].by_day), 3) - 0.4)
     axes.set_xlabel("count of each day", fontsize=9)

@@ -23,8 +23,21 @@ from wifi_assets.frames.ssid import printable
 
 #: Okabe and Ito's colours, told apart with any colour vision: what is known, what is not, what is random.
 KNOWN, OTHER, RANDOM, LIGHT, DARK = "#0072B2", "#E69F00", "#009E73", "#D9D9D9", "#404040"
+#: What holds nothing: lines of the grid, the ground of a heat map; and letters on bars, which no scheme changes.
+FAINT, INK = "#E6E6E6", "#101010"
+#: Beside colours of its own hue: the rest.
+PALE = "#D5E6F2"
 #: Colours of a scale that grow evenly in lightness.
 SCALE = "cividis"
+#: What stands for a colour where the reader's scheme is dark; data keeps its colours.
+_DARK_SCHEME = {
+    "#ffffff": "#0d1117",
+    "#000000": "#9198a1",
+    DARK: "#b7bfc8",
+    LIGHT: "#4a525c",
+    FAINT: "#2a313a",
+    PALE: "#29435a",
+}
 #: Colours of a PNG; letters need shades of grey, a scale of colours some steps.
 _COLOURS = 64
 
@@ -72,20 +85,26 @@ def note(drawn: Figure, text: str) -> None:
 
 
 def name(text: str, size: Size) -> str:
-    """A name as it is drawn: no control characters, no change of direction, not too long.
+    """A name as it is drawn in a figure of this size."""
+    return short(text, size.letters)
 
-    One that begins or ends with a blank stands in quotation marks: it would be invisible, or another's double.
+
+def short(text: str, letters: int) -> str:
+    """A text as it is shown: no control characters, no change of direction, not too long.
+
+    One that is empty, or begins or ends with a blank, stands in quotation marks: it would be invisible, or another's
+    double.
     """
     shown = printable(text)
-    if shown != shown.strip():
+    if not shown or shown != shown.strip():
         shown = f"'{shown}'"
-    return shown if len(shown) <= size.letters else f"{shown[: size.letters - 1]}…"
+    return shown if len(shown) <= letters else f"{shown[: letters - 1]}…"
 
 
 def plain(axes: Axes, grid: str = "y") -> Axes:
     """Axes without a box around, with a light grid."""
     axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis=grid, color="#E6E6E6", linewidth=0.6)  # type: ignore[arg-type]
+    axes.grid(axis=grid, color=FAINT, linewidth=0.6)  # type: ignore[arg-type]
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=9, length=3)
     return axes
@@ -112,10 +131,22 @@ def count(number: int, thing: str, things: str | None = None) -> str:
 
 
 def svg(drawn: Figure) -> bytes:
-    """The figure as SVG whose texts stay texts, so that the reader's fonts draw them in any script."""
-    # matplotlib has this as a global alone; a picture drawn meanwhile in another thread differs in looks only.
-    with matplotlib.rc_context({"svg.fonttype": "none"}):
-        return _saved(drawn, format="svg", metadata={"Date": None})
+    """The figure as SVG, for a light and a dark page; texts stay texts, which the reader's fonts draw in any script."""
+    # matplotlib has these as globals alone; a picture drawn meanwhile in another thread differs in looks only. The salt
+    # stands for a random one: the same lake makes the same page.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "wifi_assets"}):
+        picture = _saved(drawn, format="svg", metadata={"Date": None})
+    return picture.replace(b"</style>", _dark_style().encode() + b"</style>", 1)
+
+
+def _dark_style() -> str:
+    """Style of an SVG, which in a page follows the page's scheme. White letters stand on bars, and stay."""
+    rules = " ".join(
+        f'{"path" if light == "#ffffff" else ""}[style*="{kind}: {light.lower()}"] {{ {kind}: {dark} !important }}'
+        for light, dark in _DARK_SCHEME.items()
+        for kind in ("fill", "stroke")
+    )
+    return f"@media (prefers-color-scheme: dark) {{ text {{ fill: #e6edf3 }} {rules} }}"
 
 
 def png(drawn: Figure, dpi: int = 90) -> bytes:

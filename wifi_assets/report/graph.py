@@ -8,7 +8,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from wifi_assets.report.figures import KNOWN, OTHER, RANDOM, WIDE, Size, count, figure, name, note, sentence
+from wifi_assets.report.figures import DARK, KNOWN, OTHER, RANDOM, WIDE, Size, count, figure, name, note, sentence
 from wifi_assets.report.period import Period
 
 #: The two sides from left to right, as parts of the width; the names stand outside.
@@ -63,7 +63,7 @@ def networks_looked_for(period: Period, size: Size = WIDE) -> Figure:
         )
     )
     axes.scatter(np.full(len(sources), _LEFT), left_at, s=22, color=colours[kinds], zorder=3)
-    axes.scatter(np.full(len(ssids), _RIGHT), right_at, s=22, color="black", marker="s", zorder=3)
+    axes.scatter(np.full(len(ssids), _RIGHT), right_at, s=22, color=DARK, marker="s", zorder=3)
     for words, at, x, side, away in ((sources, left_at, _LEFT, "right", -6), (ssids, right_at, _RIGHT, "left", 6)):
         for word, y in zip(words, at, strict=True):
             axes.annotate(

@@ -13,7 +13,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 
@@ -141,7 +141,7 @@ class _Shown:
 
 
 def page(period: Period, progress: Callable[[str], None] = lambda title: None) -> str:
-    """The page of a period as HTML; of days without anything, a page that says so.
+    """The page of a period as HTML; of days without anything, a page that says so and which there are.
 
     Args:
         period: The days.
@@ -205,12 +205,18 @@ def _shown(section: Section, period: Period) -> _Shown:
 
 
 def _days_in_words(period: Period) -> str:
+    if not period.stored:
+        return "The lake holds no frames yet."
     if not period.days:
-        return "No frame was heard in this period."
-    first, last = period.days[0], period.days[-1]
+        return f"No frame was heard in this period. The lake holds {_span(period.stored)}"
+    return _span(period.days)
+
+
+def _span(days: list[date]) -> str:
+    first, last = days[0], days[-1]
     if first == last:
         return f"{first}, one day (UTC)."
-    silent = (last - first + timedelta(days=1)).days - len(period.days)
-    return f"{first} to {last} (UTC), {count(len(period.days), 'day')} with frames" + (
+    silent = (last - first + timedelta(days=1)).days - len(days)
+    return f"{first} to {last} (UTC), {count(len(days), 'day')} with frames" + (
         f", {count(silent, 'day')} without." if silent else "."
     )

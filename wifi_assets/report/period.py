@@ -6,6 +6,7 @@ Here belongs how the questions reach the lake. Not here: what is asked (``charts
 from datetime import date
 
 import pyarrow as pa
+import pyarrow.dataset as ds
 
 from wifi_assets.engine import engine, named
 from wifi_assets.lake import Lake
@@ -17,16 +18,19 @@ class Period:
     """The stored days in [first, until). Asks one version of each table, each question once.
 
     Attributes:
-        days: Those of its days that hold anything, sorted.
+        stored: All days of the lake that hold anything, sorted.
+        days: Those of the period.
     """
 
     def __init__(self, lake: Lake, first: date | None = None, until: date | None = None) -> None:
         """All stored days where ``first`` or ``until`` is None."""
         self._lake = lake
-        self._bounds = (first or date.min, until or date.max)
         self._snapshots: dict[str, Snapshot | None] = {}
         self._answers: dict[str, pa.Table] = {}
-        self.days = sorted(set[date]().union(*map(self._days, ("frames", "probes_enriched", "packet_stats"))))
+        snapshots = filter(None, map(self._snapshot, ("frames", "probes_enriched", "packet_stats")))
+        self.stored = sorted(set[date]().union(*(snapshot.days() for snapshot in snapshots)))
+        self._first, self._until = first or date.min, until or date.max
+        self.days = [day for day in self.stored if self._first <= day < self._until]
 
     def has(self, table: str) -> bool:
         """Whether the lake has the table at all."""
@@ -41,9 +45,8 @@ class Period:
         if text not in self._answers:
             with engine() as run:
                 for name in named(text, TABLES):
-                    table, snapshot = TABLES[name], self._snapshot(name)
-                    days = self._days(name) if table.partitioned else None
-                    run.view(name, snapshot.rows(days) if snapshot else table.schema.empty_table())
+                    snapshot = self._snapshot(name)
+                    run.view(name, self._rows(snapshot) if snapshot else TABLES[name].schema.empty_table())
                 self._answers[text] = run.query(text)
         return self._answers[text]
 
@@ -52,7 +55,7 @@ class Period:
             self._snapshots[name] = self._lake.open(name) if self._lake.exists(name) else None
         return self._snapshots[name]
 
-    def _days(self, name: str) -> set[date]:
-        first, until = self._bounds
-        snapshot = self._snapshot(name)
-        return {day for day in snapshot.days() if first <= day < until} if snapshot else set()
+    def _rows(self, snapshot: Snapshot) -> ds.Dataset:
+        if not snapshot.table.partitioned:
+            return snapshot.rows()
+        return snapshot.rows(day for day in snapshot.days() if self._first <= day < self._until)

@@ -7,14 +7,17 @@ Every table is bounded; what it leaves out is said below it.
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from wifi_assets.frames.ssid import printable
+import pyarrow as pa
+
 from wifi_assets.report.charts import subtype_counts, subtype_name
 from wifi_assets.report.fields import fields, sampled
-from wifi_assets.report.figures import count
+from wifi_assets.report.figures import count, short
 from wifi_assets.report.period import Period
 
 #: Rows of a table on the page.
 _MOST = 40
+#: Letters of a cell's text at most.
+_LETTERS = 160
 
 
 @dataclass(frozen=True)
@@ -23,11 +26,13 @@ class Grid:
 
     Attributes:
         columns: Heading of each column.
+        kinds: What each column holds: ``words``, which may break into lines, ``number`` or ``time``.
         rows: Cells as texts, safe to show but not yet escaped for HTML.
         note: What it leaves out, or "".
     """
 
     columns: list[str]
+    kinds: list[str]
     rows: list[list[str]]
     note: str = ""
 
@@ -39,11 +44,13 @@ def summary(period: Period) -> list[tuple[str, str]]:
           max(latest_time) AS last FROM packet_stats
     """).to_pylist()[0]
     probes = period.query("""
-        SELECT count(*) AS probes, count(DISTINCT source_address) AS addresses,
-          count(DISTINCT source_address) FILTER (WHERE is_randomised) AS randomised,
-          count(DISTINCT source_address) FILTER (WHERE is_known_device) AS known,
-          count(DISTINCT source_address) FILTER (WHERE NOT is_known_device AND NOT is_randomised) AS unknown
-        FROM probes_enriched
+        SELECT coalesce(CAST(sum(probes) AS BIGINT), 0) AS probes, count(source_address) FILTER (WHERE randomised)
+          AS randomised, count(source_address) FILTER (WHERE known) AS known,
+          count(source_address) FILTER (WHERE unknown) AS unknown
+        FROM (
+          SELECT source_address, count(*) AS probes, bool_or(is_randomised) AS randomised,
+            bool_or(is_known_device) AS known, bool_or(NOT is_known_device AND NOT is_randomised) AS unknown
+          FROM probes_enriched GROUP BY source_address)
     """).to_pylist()[0]
     refused = period.query("SELECT count(*) AS messages FROM quarantine")["messages"][0].as_py()
     return [
@@ -112,6 +119,7 @@ def subtypes(period: Period) -> Grid:
     frames = sum(row["frames"] for row in counted)
     return Grid(
         ["subtype", "frames", "share, %", "first, UTC", "last, UTC"],
+        ["words", "number", "number", "time", "time"],
         [
             [subtype_name(row["frame_subtype"]), f"{row['frames']:,}", f"{100 * row['frames'] / frames:.2f}",
              _cell(row["earliest_time"]), _cell(row["latest_time"])]
@@ -124,10 +132,11 @@ def each_field(period: Period) -> Grid:
     """Each field of frames: present, different values, the most frequent ones."""
     frames, found = fields(period)
     return Grid(
-        ["field", "present, %", "different values, about", "most frequent (frames)"],
+        ["field", "present, %", "different values", "most frequent (frames)"],
+        ["words", "number", "number", "words"],
         [
             [field.name, f"{100 * field.present / frames:.1f}", f"{field.different:,}",
-             " · ".join(f"{_short(value)} ({rows:,})" for value, rows in field.top)]
+             " · ".join(f"{short(value, _LETTERS)} ({rows:,})" for value, rows in field.top)]
             for field in found
         ],
         sampled(period),
@@ -144,10 +153,18 @@ def refused(period: Period) -> Grid:
 
 
 def _grid(period: Period, query: str, columns: list[str]) -> Grid:
-    rows = period.query(f"SELECT *, count(*) OVER () AS there_are FROM ({query}) LIMIT {_MOST}").to_pylist()
+    found = period.query(f"SELECT *, count(*) OVER () AS there_are FROM ({query}) LIMIT {_MOST}")
+    kinds = [_kind(field.type) for field in found.schema][:-1]
+    rows = found.to_pylist()
     there_are = rows[0]["there_are"] if rows else 0
     note = f"The first {len(rows)} of {count(there_are, 'row')}." if there_are > len(rows) else ""
-    return Grid(columns, [[_cell(value) for value in list(row.values())[:-1]] for row in rows], note)
+    return Grid(columns, kinds, [[_cell(value) for value in list(row.values())[:-1]] for row in rows], note)
+
+
+def _kind(kind: pa.DataType) -> str:
+    if pa.types.is_temporal(kind):
+        return "time"
+    return "words" if pa.types.is_string(kind) else "number"
 
 
 def _cell(value: object) -> str:
@@ -159,9 +176,4 @@ def _cell(value: object) -> str:
         return str(value)
     if isinstance(value, float):
         return f"{value:,.1f}"
-    return f"{value:,}" if isinstance(value, int) else _short(str(value))
-
-
-def _short(text: str, most: int = 160) -> str:
-    shown = printable(text) or "''"
-    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
+    return f"{value:,}" if isinstance(value, int) else short(str(value), _LETTERS)

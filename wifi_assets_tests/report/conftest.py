@@ -1,7 +1,7 @@
 """What the tests of charts and page share: lakes of frames that a test writes itself, without Kafka."""
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,10 @@ def probe(
 
 
 def lake_of(
-    folder: Path, frames: Iterable[dict[str, Any]], devices: dict[str, str], followers: Iterable[str] = FOLLOWERS
+    folder: Path,
+    frames: Iterable[dict[str, Any]],
+    devices: Mapping[str, str | None],
+    followers: Iterable[str] = FOLLOWERS,
 ) -> Lake:
     """A lake of these frames and devices (address -> name), with what follows from them."""
     lake = Lake(str(folder / "lake"))

@@ -1,5 +1,6 @@
 """Each chart shows what a slow count over the same rows finds, and says so where there is nothing to show."""
 
+import re
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -17,8 +18,9 @@ from wifi_assets.demo.household import HOSTILE_SSIDS
 from wifi_assets.frames.ssid import ssid_text
 from wifi_assets.lake import Lake
 from wifi_assets.report import charts
-from wifi_assets.report.fields import field_distribution
-from wifi_assets.report.figures import NARROW, SMALL, WIDE, Size, png, svg
+from wifi_assets.report.fields import SHADES, field_distribution
+from wifi_assets.report.figures import INK, NARROW, OTHER, RANDOM, SMALL, WIDE, Size, png, sentence, svg
+from wifi_assets.report.figures import KNOWN as KNOWN_COLOUR
 from wifi_assets.report.graph import networks_looked_for
 from wifi_assets.report.period import Period
 from wifi_assets.schemas import TABLES
@@ -243,6 +245,18 @@ def test_names_are_drawn_as_they_are_and_command_nothing(fill: Fill) -> None:
         assert max(map(len, shown)) < 150
         assert not [one for one in tree.iter() if one.tag.endswith(("script", "foreignObject"))]
         assert not [name for one in tree.iter() for name in one.attrib if name.lower().startswith("on")]
+
+
+def test_pictures_of_a_dark_page_have_no_ink_that_its_scheme_does_not_know(period: Period) -> None:
+    scheme = {word.lower() for word in re.findall(r'"((?:fill|stroke): #\w+)"', svg(sentence(WIDE, ".")).decode())}
+    data = {colour.lower() for colour in (KNOWN_COLOUR, OTHER, RANDOM, INK, *SHADES)}
+    used = set()
+    for chart in CHARTS:
+        picture = svg(chart(period, WIDE)).decode()
+        drawn = picture.partition("</style>")[2]
+        used |= {word for word in re.findall(r"(?:fill|stroke): #\w+", drawn) if word[-7:] not in data}
+    assert {"stroke: #000000", "fill: #404040", "stroke: #e6e6e6"} <= used
+    assert used <= scheme
 
 
 def test_the_order_of_the_graph_leaves_few_crossings(fill: Fill) -> None:

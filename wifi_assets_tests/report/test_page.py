@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import random
 import re
 from datetime import timedelta
 from html.parser import HTMLParser
@@ -11,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from bench import report as bench
 from wifi_assets.frames.ssid import ssid_text
 from wifi_assets.lake import Lake
 from wifi_assets.report.page import page, write
 from wifi_assets.report.period import Period
+from wifi_assets.steps import catch_up
 from wifi_assets_tests.browser import in_chromium
 from wifi_assets_tests.report.conftest import BEGIN, FOLLOWERS, KNOWN, lake_of, probe
 
@@ -37,7 +40,14 @@ PAYLOADS = (
     "javascript:document.title='ran'",
 )
 #: 32 octets of all kinds, as they can be in the air.
-ODD = (bytes(range(32)), bytes(range(224, 256)), b"<img src=x onerror=alert(1)>\x00\xff\"'", b"\xf0\x9f\x8e\xaa" * 8)
+ODD = (
+    bytes(range(32)),
+    bytes(range(224, 256)),
+    b"<img src=x onerror=alert(1)>\x00\xff\"'",
+    b"\xf0\x9f\x8e\xaa" * 8,
+    b"</script>" + "\u200f\u202e\u2066".encode() + b"</SCRIPT><!--]]",
+    b"ab" + "\u0336\u0301\u0489".encode() * 5,
+)
 
 
 class Tags(HTMLParser):
@@ -168,9 +178,52 @@ def test_a_browser_applies_the_style_and_draws_every_picture(whole: str, tmp_pat
 
 def test_days_without_data_make_a_page_that_says_so(home: Lake) -> None:
     html = page(Period(home, BEGIN.date() + timedelta(days=40)))
-    assert "No frame was heard in this period." in Tags(html).text
+    said = "No frame was heard in this period. The lake holds 2026-03-01 to 2026-03-02 (UTC), 2 days with frames."
+    assert said in Tags(html).text
     assert "<section" not in html
     assert "<nav" not in html
+
+
+def test_a_lake_without_tables_makes_a_page_that_says_so(tmp_path: Path) -> None:
+    html = page(Period(Lake(str(tmp_path / "nothing"))))
+    assert "The lake holds no frames yet." in Tags(html).text
+    assert "<section" not in html
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_one_device_without_a_name_is_its_address(tmp_path: Path) -> None:
+    mac = "24:0a:c4:00:00:09"
+    rows = [probe(BEGIN + timedelta(minutes=n), mac, -50, b"home") for n in range(3)]
+    html = page(Period(lake_of(tmp_path, rows, {mac: None})))
+    assert re.search(rf'<td class="words"><bdi>{mac}</bdi></td><td class="number"><bdi>3</bdi>', html)
+    assert len(pictures(html)) == 2 * 8
+    assert sum(f">{mac}</text>" in picture for picture in pictures(html)) >= 2 * 3
+    assert "None" not in Tags(html).text
+
+
+def test_the_order_in_which_frames_came_changes_nothing(tmp_path: Path, heard: list[dict[str, Any]]) -> None:
+    mixed = random.Random(2).sample(heard, len(heard))  # noqa: S311
+    lakes = lake_of(tmp_path / "mixed", mixed, KNOWN), lake_of(tmp_path / "back", reversed(heard), KNOWN)
+    mixed_page, back = (page(Period(lake)) for lake in lakes)
+    assert mixed_page.partition("Made by")[0] == back.partition("Made by")[0]
+
+
+def test_a_million_sources_make_a_page_of_the_busiest(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path / "lake"))
+    million = 999_990
+    bench.fill(lake, million, 0, million, known_of=2)
+    for name in FOLLOWERS:
+        catch_up(lake, name)
+    html = page(Period(lake))
+    assert len(html) < 2_000_000
+    numbers = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", html))
+    assert numbers["known devices heard"] == numbers["random addresses"] == "499,995"
+    drawn = re.sub(r"</text>\s*<text[^>]*>", " ", "".join(pictures(html)))
+    assert "The busiest 20 of 499,995 known devices." in drawn
+    assert "The busiest 10 of 999,990 source addresses." in drawn
+    assert "The first 40 of 499,995 rows." in html
+    assert "The first 40 of 2,000 rows." in html
+    assert "Counted in a sample of" in html
 
 
 def test_a_table_that_was_never_made_is_not_shown(home: Lake) -> None:
