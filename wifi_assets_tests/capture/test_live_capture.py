@@ -209,6 +209,7 @@ def test_what_exceeds_the_limit_is_dropped_and_said_and_then_frames_are_taken_ag
     assert (done["frames"], done["waiting"], done["error"]) == (fed, 0, None)
     heard = _in_order(own_kafka, "limit")
     assert len(heard) == len(set(heard)) == done["sent"] == fed - done["dropped"]
+    assert 1000 < done["most_waiting"] < fed
     # The first to come are not pushed out by the later ones.
     assert heard[:1000] == times(1000, 1000)
     assert 0 < done["dropped"] < fed - 1000
