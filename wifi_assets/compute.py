@@ -6,7 +6,7 @@ Here belongs the tables that a statement looks things up in. Not here: which row
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 
 import pyarrow as pa
 
@@ -27,12 +27,14 @@ class Done:
         days: Days whose rows are others now.
         commits: Commits made.
         whole: Those days that were computed from all of their upstream, not from its new rows alone.
+        closed: Days that were asked for and stay as they are, see ``open_from``.
     """
 
     rows: int = 0
     days: set[date] = field(default_factory=set)
     commits: int = 0
     whole: set[date] = field(default_factory=set)
+    closed: set[date] = field(default_factory=set)
 
     def add(self, rows: int, days: Iterable[date]) -> None:
         """Count one commit."""
@@ -45,6 +47,19 @@ def upstream_of(lake: Lake, own: Snapshot) -> Snapshot:
     """The newest version of the table that a table is made from."""
     upstream = str(own.table.upstream)
     return lake.look(upstream) or lake.open(upstream)
+
+
+def open_from(own: Snapshot, source: Snapshot) -> date:
+    """The first day of which nothing was taken by retention, neither here nor upstream.
+
+    Earlier days are closed: computed anew they would hold what came late, or nothing. They stay as they are until
+    their own retention takes them.
+    """
+    first = source.kept_from()
+    if own.table.name == "oui_fingerprint_sessions" and first > date.min:
+        # What its first day holds may be the end of a session that began the day before.
+        first += timedelta(days=1)
+    return max(first, own.kept_from())
 
 
 def compute(lake: Lake, run: Engine, name: str) -> pa.Table:

@@ -46,7 +46,7 @@ def _assembled(settings: Settings) -> dg.Definitions:
     days = daily(settings.first_day)
     by_clock = (
         checks_job(external.external_keys(settings, source)),
-        maintenance_job(lake, settings.keep_days),
+        maintenance_job(lake, settings.keep),
         purge_job(settings.keep_runs_days),
     )
     return dg.Definitions(

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wifi_assets.frames.message import Rules
-from wifi_assets.frames.parse import MESSAGES, parse
+from wifi_assets.frames.parse import MESSAGES, parse, release
 from wifi_assets.hidden import claim, hide
 from wifi_assets.lake import Lake, LakeError, OvertakenError, Topic
 from wifi_assets.resources.kafka import Batch, KafkaTopic, KafkaUnavailable, TopicState
@@ -85,6 +85,7 @@ def drain(
     """
     drained = Drained()
     repeat_when_overtaken(lambda: _drain_once(lake, kafka, rules, batch, accept_loss, progress, drained))
+    release()
     if drained.commits:
         try:
             kafka.commit(drained.end)

@@ -3,6 +3,7 @@
 Here belongs what is run together. Not here: what is started by something that happened (``sensors/``).
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -13,7 +14,7 @@ from wifi_assets.assets.sinks import SINKS
 from wifi_assets.checks import EVERY_RUN
 from wifi_assets.lake import Lake
 from wifi_assets.schemas import TABLES
-from wifi_assets.steps import repeat_when_overtaken
+from wifi_assets.steps import drop_before, repeat_when_overtaken
 
 
 def lake_job() -> UnresolvedAssetJobDefinition:
@@ -96,17 +97,21 @@ def sink_jobs(targets: list[str]) -> list[UnresolvedAssetJobDefinition]:
     ]
 
 
-def maintenance_job(lake: Lake, keep_days: int | None) -> dg.JobDefinition:
-    """Compact, drop days of raw frames beyond their retention, vacuum."""
+def maintenance_job(lake: Lake, keep: Mapping[str, int]) -> dg.JobDefinition:
+    """Compact, drop days beyond their table's retention, vacuum.
 
-    @dg.op(description="Merge small files, drop frames older than WIFI_KEEP_DAYS, delete files nobody needs.")
+    Args:
+        lake: Which.
+        keep: Table -> days before today that it keeps; tables that are not in it keep all.
+    """
+
+    @dg.op(description="Merge small files, drop days that WIFI_KEEP does not keep, delete files nobody needs.")
     def maintain(context: dg.OpExecutionContext) -> None:
         for name in TABLES:
             if not lake.exists(name):
                 continue
-            if keep_days is not None and TABLES[name].kind == "append" and TABLES[name].partitioned:
-                first = datetime.now(UTC).date() - timedelta(days=keep_days)
-                gone = repeat_when_overtaken(partial(lake.delete_before, name, first))
+            if name in keep:
+                gone = drop_before(lake, name, datetime.now(UTC).date() - timedelta(days=keep[name]))
                 context.log.info(f"{name}: {len(gone)} days dropped")
             merged = repeat_when_overtaken(partial(lake.compact, name, at_least=2))
             removed = lake.vacuum(name)

@@ -24,7 +24,7 @@ from deltalake import (
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from wifi_assets.schemas import TABLES, Table
-from wifi_assets.snapshot import KEPT_FROM, REWRITTEN, Snapshot
+from wifi_assets.snapshot import KEPT_FROM, REWRITTEN, WHOLE, Snapshot
 
 # Arrow's own allocators keep what was freed for themselves, which adds up from step to step (*measured*: 537 instead of
 # 802 MiB at the peak of probes_enriched over 450,000 probe requests, as much CPU).
@@ -306,10 +306,13 @@ class Lake:
         snapshot = self.open(name)
         gone = {day for day in snapshot.days() if day < first}
         if gone:
+            # A day that was taken once stays so when more days are to be kept later.
+            kept_from = max(first, snapshot.kept_from()).toordinal()
+            transactions = [Transaction(KEPT_FROM, kept_from), Transaction(WHOLE, snapshot.version + 1)]
             with overtaken(name):
                 snapshot.delta.delete(
                     f"day < '{first}'",
-                    commit_properties=CommitProperties(app_transactions=[Transaction(KEPT_FROM, first.toordinal())]),
+                    commit_properties=CommitProperties(app_transactions=transactions, max_commit_retries=0),
                 )
         return gone
 

@@ -14,15 +14,13 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wifi_assets.compute import Done, compute, upstream_of
+from wifi_assets.compute import Done, compute, open_from, upstream_of
 from wifi_assets.engine import Engine, engine
 from wifi_assets.lake import Lake, OvertakenError
-from wifi_assets.snapshot import Snapshot
+from wifi_assets.snapshot import WHOLE, Snapshot
 
 #: Upstream rows that are folded in at once; more are counted day by day, so that one day bounds the memory.
 _FOLDED = 250_000
-#: Application transaction: the newest version of a table that holds more than its upstream's new rows folded in.
-_WHOLE = "whole"
 _DAY = timedelta(days=1)
 
 
@@ -63,8 +61,8 @@ def _follow_days(lake: Lake, own: Snapshot, source: Snapshot, done: Done) -> Non
     if news is None:
         _replace(lake, own, source, source.days(), done)
         return
-    kept = source.kept_from()
-    came = {path: day for path, day in news.added.items() if day >= kept and day not in news.replaced}
+    first = open_from(own, source)
+    came = {path: day for path, day in news.added.items() if day >= first and day not in news.replaced}
     rows = source.read(came)
     if not own.table.folds or not came or rows.count_rows() > _FOLDED:
         _replace(lake, own, source, news.days, done)
@@ -100,7 +98,7 @@ def _replace(
         lake: Where to.
         own: The table as it is.
         source: Its upstream.
-        days: Which.
+        days: Which; closed ones are left out.
         done: The account.
         last: The last of these commits moves the progress.
 
@@ -111,15 +109,18 @@ def _replace(
         OvertakenError: Another run wrote between two days.
     """
     name, upstream = own.table.name, source.table.name
-    days = {day for day in days if day >= source.kept_from()}
+    first = open_from(own, source)
+    days = {day for day in days if day >= first}
     groups = _linked(source, days) if name == "oui_fingerprint_sessions" else [{day} for day in sorted(days)]
-    for number, group in enumerate(groups, 1):
+    for number, linked in enumerate(groups, 1):
+        group = {day for day in linked if day >= first}
         with engine() as run:
-            run.view(upstream, source.rows(days=group))
+            run.view(upstream, source.rows(days=linked))
             rows = _whole(lake, run, own)
+            rows = rows.filter(pc.greater_equal(rows["day"], first))
             news = (group & days) | _differing(own, rows, group - days)
         version = own.version + 1
-        versions = {_WHOLE: version}
+        versions = {WHOLE: version}
         if last and number == len(groups):
             versions[upstream] = source.version
         lake.replace(own, rows, group, {}, versions)
@@ -216,9 +217,9 @@ def _follow_parts(lake: Lake, own: Snapshot, source: Snapshot, done: Done) -> No
         not own.table.folds
         or seen is None
         or heard is None
-        or (source.upstream_version(_WHOLE) or 0) > seen
+        or (source.upstream_version(WHOLE) or 0) > seen
         or (news := heard.since(own.upstream_version(rows))) is None
-        or any(day < heard.kept_from() for day in news.added.values())
+        or any(day < open_from(source, heard) for day in news.added.values())
     ):
         _merge_all(lake, own, source, done)
         return

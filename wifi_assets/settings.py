@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from wifi_assets.frames.privacy import Mode
+from wifi_assets.schemas import TABLES
 
 #: Octets of a key from which on nobody tries all of them.
 _KEY_OCTETS = 16
@@ -64,8 +65,9 @@ class Settings(BaseSettings):
         description="how wlan_ssid is written: hex (tshark 3 and later), text (tshark 2), auto tells by the subtype",
     )
 
-    keep_days: int | None = Field(
-        None, ge=1, description="days of frames, splits and enriched probes to keep; None: all"
+    keep: dict[str, int] = Field(
+        default_factory=dict,
+        description='days before today that a table keeps, as JSON: {"frames": 30, "probes": 90}; the others keep all',
     )
 
     pseudonyms: Mode = Field(
@@ -138,6 +140,22 @@ class Settings(BaseSettings):
     quarantine_share: float = Field(
         0.01, ge=0, le=1, description="share of refused messages in a day from which on the check warns"
     )
+
+    @field_validator("keep")
+    @classmethod
+    def _check_keep(cls, keep: dict[str, int]) -> dict[str, int]:
+        """Tables that have days, and a number of them."""
+        have = [name for name, table in TABLES.items() if table.partitioned]
+        for name, days in keep.items():
+            if name not in have:
+                parts = TABLES[name].upstream if name in TABLES else None
+                why = f"has no days of its own; it holds what {parts} holds" if parts else "is no table that has days"
+                raise PydanticCustomError(
+                    "no_days", "{name} {why}; name some of {have}", {"name": name, "why": why, "have": ", ".join(have)}
+                )
+            if days < 1:
+                raise PydanticCustomError("too_few", "{name} keeps at least 1 day", {"name": name})
+        return keep
 
     @field_validator("pseudonym_key")
     @classmethod

@@ -34,8 +34,8 @@ POSITION = f"(CAST(topic_generation AS BIGINT) * {GENERATION} + kafka_offset)"
 KAFKA = "kafka"
 #: Application transaction that holds the first day (proleptic ordinal) which retention has left.
 KEPT_FROM = "retention"
-
-
+#: Application transaction: the newest version of a table that holds other than its upstream's new rows folded in.
+WHOLE = "whole"
 #: Application transaction that holds the table's own version at which stored rows were last replaced.
 REWRITTEN = "rewritten"
 

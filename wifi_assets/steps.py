@@ -1,7 +1,7 @@
 """How a table follows its upstream: read what is new, compute by the table's SQL, commit with the progress.
 
-Here belongs which step a table takes, the one that appends, and the rebuilding of days. Not here: what is
-counted (``recompute.py``), the drain of Kafka (``drain.py``), the SQL (``sql/``), the commits themselves
+Here belongs which step a table takes, the one that appends, the rebuilding of days and their retention. Not here:
+what is counted (``recompute.py``), the drain of Kafka (``drain.py``), the SQL (``sql/``), the commits themselves
 (``lake.py``), Dagster.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import TypeVar
 
-from wifi_assets.compute import Done, compute, upstream_of
+from wifi_assets.compute import Done, compute, open_from, upstream_of
 from wifi_assets.engine import Engine, engine
 from wifi_assets.lake import Lake, OvertakenError
 from wifi_assets.recompute import recompute, recompute_all, recompute_days
@@ -71,11 +71,15 @@ def _is_behind(lake: Lake, name: str) -> bool:
 def rebuild(lake: Lake, name: str, days: set[date]) -> Done:
     """Compute whole days anew from the upstream, with today's devices, whatever the progress says.
 
-    Days that hold nothing and have nothing to hold are left alone: those of a range of years are mostly such.
+    Days that hold nothing and have nothing to hold are left alone: those of a range of years are mostly such. So are
+    closed ones, from which retention has taken what they would be computed from.
     """
     done = catch_up(lake, name)
     own = lake.open(name)
-    days = days & (own.days() | upstream_of(lake, own).days())
+    source = upstream_of(lake, own)
+    days = days & (own.days() | source.days())
+    done.closed = {day for day in days if day < open_from(own, source)}
+    days -= done.closed
 
     def again() -> None:
         if TABLES[name].kind == "append":
@@ -87,6 +91,20 @@ def rebuild(lake: Lake, name: str, days: set[date]) -> Done:
 
     repeat_when_overtaken(again, more=len(days))
     return done
+
+
+def drop_before(lake: Lake, name: str, first: date) -> set[date]:
+    """Drop a table's days before ``first`` when the tables that are made from it have taken in what it holds.
+
+    Returns:
+        The days dropped.
+    """
+    if not any(day < first for day in lake.open(name).days()):
+        return set()
+    for follower, table in TABLES.items():
+        if table.upstream == name:
+            catch_up(lake, follower)
+    return repeat_when_overtaken(lambda: lake.delete_before(name, first))
 
 
 # ---------------------------------------------------------------- append
@@ -101,7 +119,7 @@ def _append(lake: Lake, name: str, done: Done) -> bool:
     seen = own.upstream_version(source.table.name)
     if source.rewritten_since(seen):
         # Rows that this table holds are others upstream now: all days that changed, with what is new of them.
-        days = {day for day in source.changed_days(seen) if day >= source.kept_from()}
+        days = {day for day in source.changed_days(seen) if day >= open_from(own, source)}
         own = _compute_days(lake, own, source, reached, days, done)
         nothing = own.table.schema.empty_table()
         lake.append(own, nothing, {source.table.name: reached}, {source.table.name: source.version})

@@ -4,6 +4,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from wifi_assets.frames.address import vendor_of_oui
 from wifi_assets.lake import Lake
 from wifi_assets.schemas import TABLES
-from wifi_assets.steps import catch_up, rebuild
+from wifi_assets.steps import catch_up, drop_before, rebuild
 from wifi_assets_tests.support import Contents, contents, differences, rows_of
 
 MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)
@@ -163,3 +164,31 @@ def test_rebuilding_days_without_change_changes_nothing(tmp_path: Any) -> None:
     for name in ("session_fragments", SESSIONS):
         rebuild(lake, name, {date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 9)})
     assert differences(contents(lake), before) == {}
+
+
+def test_sessions_at_the_edge_of_what_retention_left_of_the_fragments(tmp_path: Path) -> None:
+    """Over each of three midnights goes one session; the fragments of the first two days are then dropped."""
+    minute, probes = timedelta(minutes=1), list[Probe]()
+    for midnight in range(3):
+        for step in range(-4, 5):
+            time = MIDNIGHT + timedelta(days=midnight) + step * minute
+            probes.append(probe(len(probes), 1, step % 4 + 1, time, -40))
+    lake = Lake(str(tmp_path))
+    append(lake, probes)
+    before = lake.open(SESSIONS).rows().to_table()
+    assert before["day"].to_pylist() == [MIDNIGHT.date() + timedelta(days=n) for n in (-1, 0, 1)]
+    second = MIDNIGHT.date() + timedelta(days=1)
+    assert drop_before(lake, "session_fragments", second) == {second - timedelta(days=n) for n in (1, 2)}
+    # A late one for each day. Of the session that began on a day that is gone its end alone would make another one.
+    late = [
+        probe(100 + n, 1, 5, MIDNIGHT + timedelta(days=n) + 5 * minute, -90) for n in (0, 1, 2)
+    ]  # fmt: skip
+    append(lake, late)
+    for day in range(-1, 4):
+        rebuild(lake, SESSIONS, {MIDNIGHT.date() + timedelta(days=day)})
+    found = rows_of(lake.open(SESSIONS).rows().to_table())
+    assert found == rows_of(before)
+    # What begins after the first day that is left is exact again.
+    new = [probe(200 + n, 2, n, MIDNIGHT + timedelta(days=2, hours=3) + n * minute, -40) for n in (1, 2, 3)]
+    append(lake, new)
+    assert rows_of(lake.open(SESSIONS).rows().to_table()) == found + reference(new)[SESSIONS]

@@ -13,7 +13,7 @@ from wifi_assets import steps
 from wifi_assets.lake import Lake
 from wifi_assets.schemas import TABLES
 from wifi_assets.snapshot import KAFKA
-from wifi_assets.steps import catch_up, rebuild
+from wifi_assets.steps import catch_up, drop_before, rebuild
 from wifi_assets_tests.support import ask, contents, differences, rows_of
 
 DAYS = [date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 3)]
@@ -284,3 +284,84 @@ def test_what_was_counted_of_days_that_retention_took_stays(tmp_path: Path) -> N
     assert before["packet_stats"]
     new_probes = sum(frame["frame_subtype"] == 4 and frame["source_address"] is not None for frame in new)
     assert ask(lake, "SELECT sum(probes) AS n FROM probe_stats_by_source_device")[0]["n"] == totals + new_probes
+
+
+#: Retention of which table closes its first day for which others. Those that append still pass on what comes late.
+CLOSED = {
+    "frames": {"packet_stats"},
+    "probes": set(),
+    "probes_enriched": {
+        "session_fragments", "oui_fingerprint_sessions", "devices_estimated", "probe_stats_by_source_day",
+        "networks_looked_for_day",
+    },
+    "networks_looked_for_day": set(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dropped", CLOSED)
+def test_a_day_that_retention_took_stays_closed_for_late_rows_and_for_rebuilding(tmp_path: Path, dropped: str) -> None:
+    frames = some_frames(400)
+    lake, whole = lake_with(tmp_path / "kept", frames[:300]), lake_with(tmp_path / "whole", frames)
+    catch_up_all(lake)
+    catch_up_all(whole)
+    by_day = [name for name in FOLLOWERS if TABLES[name].partitioned]
+    before = {name: ask(lake, f"SELECT * FROM {name} WHERE day = DATE '{DAYS[0]}' ORDER BY ALL") for name in by_day}
+    assert drop_before(lake, dropped, DAYS[1]) == {DAYS[0]}
+    for name in FOLLOWERS:
+        rebuild(lake, name, set(DAYS))
+    # A hundred come late, a third of them for the day that is gone.
+    append(lake, frames[300:])
+    catch_up_all(lake)
+    for name in FOLLOWERS:
+        done = rebuild(lake, name, set(DAYS))
+        # What came late is itself in a table that appends.
+        closed = name == dropped or TABLES[name].upstream == dropped
+        assert done.closed == ({DAYS[0]} if closed and TABLES[name].partitioned and lake_holds(lake, name) else set())
+    for name in by_day:
+        if name == dropped:
+            continue
+        of_day = f"SELECT * FROM {name} WHERE day = DATE '{DAYS[0]}' ORDER BY ALL"
+        assert ask(lake, of_day) == (before[name] if name in CLOSED[dropped] else ask(whole, of_day)), name
+        later = f"SELECT * FROM {name} WHERE day > DATE '{DAYS[0]}' ORDER BY ALL"
+        assert ask(lake, later) == ask(whole, later), name
+    assert {day for day in lake.open(dropped).days() if day >= DAYS[1]} == {DAYS[1], DAYS[2]}
+    # Dropped again, late rows are gone, and what was kept before comes no nearer when more days are to be kept.
+    drop_before(lake, dropped, DAYS[0])
+    assert lake.open(dropped).kept_from() == DAYS[1]
+    drop_before(lake, dropped, DAYS[1])
+    assert lake.open(dropped).days() == {DAYS[1], DAYS[2]}
+
+
+def lake_holds(lake: Lake, name: str) -> bool:
+    """Whether the table, or the one that it is made from, has rows of the first day."""
+    return DAYS[0] in lake.open(name).days() | lake.open(str(TABLES[name].upstream)).days()
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_totals_forget_what_their_daily_parts_forget(tmp_path: Path, *, anew: bool) -> None:
+    frames = some_frames(300)
+    lake = lake_with(tmp_path / "kept", frames)
+    catch_up_all(lake)
+    for name in ("networks_looked_for_day", "probe_stats_by_source_day"):
+        drop_before(lake, name, DAYS[1])
+    if anew:
+        append(lake, some_frames(320)[300:])
+        frames = some_frames(320)
+    later = lake_with(tmp_path / "later", [frame for frame in frames if frame["day"] > DAYS[0]])
+    catch_up_all(later)
+    catch_up_all(lake)
+    for name in ("networks_looked_for", "probe_stats_by_source_device"):
+        assert ask(lake, f"SELECT * FROM {name} ORDER BY ALL") == ask(later, f"SELECT * FROM {name} ORDER BY ALL")
+
+
+def test_what_is_dropped_was_counted_before(tmp_path: Path) -> None:
+    frames = some_frames(200)
+    lake = lake_with(tmp_path / "kept", frames)
+    for name in ("frames", "probes", "probes_enriched"):
+        drop_before(lake, name, DAYS[1])
+    catch_up_all(lake)
+    whole = lake_with(tmp_path / "whole", frames)
+    catch_up_all(whole)
+    for name in FOLLOWERS:
+        if name not in ("probes", "probes_enriched"):
+            assert ask(lake, f"SELECT * FROM {name} ORDER BY ALL") == ask(whole, f"SELECT * FROM {name} ORDER BY ALL")

@@ -70,6 +70,7 @@ def done_metadata(done: Done, seconds: float, held: int) -> dict[str, Any]:
         "dagster/row_count": held,
         "rows written": done.rows,
         "days touched": days_metadata(done.days),
+        **({"days left, taken by retention": days_metadata(done.closed)} if done.closed else {}),
         "commits": done.commits,
         "seconds": round(seconds, 3),
         "rows a second": round(done.rows / seconds) if seconds else 0,

@@ -42,12 +42,14 @@ class Heard:
         undecoded: Those of them in which it found no field of 802.11.
         dropped: Those of them that the spool did not take.
         restarts: How often dumpcap or tshark was started again.
+        most_waiting: The most that waited for Kafka at a time.
     """
 
     frames: int = 0
     undecoded: int = 0
     dropped: int = 0
     restarts: int = 0
+    most_waiting: int = 0
 
 
 class LiveCapture:
@@ -145,6 +147,7 @@ class LiveCapture:
                 if self._full:
                     self._say(f"frames are taken again; {heard.dropped:,} were dropped so far")
                 self._full = False
+        heard.most_waiting = max(heard.most_waiting, self._spool.waiting + self.queued)
         self._marks.append((now, heard.frames))
         while now - self._marks[0][0] > _RATE_SECONDS:
             self._marks.popleft()

@@ -24,7 +24,7 @@ def build(
 ) -> list[dg.AssetChecksDefinition]:
     """All checks for these settings."""
     return [
-        *account.build(lake, kafka, settings.keep_days),
+        *account.build(lake, kafka),
         *tables.build(lake),
         *targets.build(lake, sinks),
         *days.build(lake),

@@ -4,6 +4,7 @@ Here belong the checks on ``frames`` against the topic. Not here: tables against
 """
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -30,11 +31,13 @@ class Settled(msgspec.Struct):
         generation: Of the topic.
         positions: Position of ``frames``, by Kafka partition.
         unread: Offsets that held no message so far, by Kafka partition.
+        kept_from: First days (proleptic ordinals) that retention has left of ``frames`` and ``quarantine``.
     """
 
     generation: int
     positions: list[int]
     unread: list[int]
+    kept_from: list[int] = msgspec.field(default_factory=lambda: [date.min.toordinal()] * 2)
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Line:
 def account(lake: Lake, settled: Settled | None) -> tuple[list[Line], Settled] | None:
     """Count what lies between the last settled positions and now; from the topic's beginning without them.
 
-    Only the files that may hold such rows are read, and what retention has dropped since plays no part.
+    Only the files that may hold such rows are read.
 
     Returns:
         A line a partition, and the new positions. None before the first drain.
@@ -98,7 +101,11 @@ def account(lake: Lake, settled: Settled | None) -> tuple[list[Line], Settled] |
         )
         for partition, (start, end) in enumerate(zip(starts, reached, strict=True))
     ]
-    return lines, Settled(topic.generation, reached, unread)
+    return lines, Settled(topic.generation, reached, unread, _kept_from(frames, quarantine))
+
+
+def _kept_from(*tables: Snapshot) -> list[int]:
+    return [table.kept_from().toordinal() for table in tables]
 
 
 def _count(table: Snapshot, starts: list[int], ends: list[int]) -> dict[int, int]:
@@ -117,7 +124,7 @@ def _count(table: Snapshot, starts: list[int], ends: list[int]) -> dict[int, int
     return dict(zip(counted["kafka_partition"].to_pylist(), counted["n"].to_pylist(), strict=True))
 
 
-def build(lake: Lake, kafka: KafkaTopic, keep_days: int | None) -> list[dg.AssetChecksDefinition]:
+def build(lake: Lake, kafka: KafkaTopic) -> list[dg.AssetChecksDefinition]:
     """The checks of ``frames`` against the topic."""
 
     @dg.asset_check(
@@ -127,13 +134,14 @@ def build(lake: Lake, kafka: KafkaTopic, keep_days: int | None) -> list[dg.Asset
         description="For each Kafka partition: rows + quarantined + offsets without a message = offsets drained.",
     )
     def check_account(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        settled = _settled(context.instance)
         with said_plainly():
-            found = account(lake, _settled(context.instance))
+            found = account(lake, settled)
         if found is None:
             return dg.AssetCheckResult(passed=True, description="Nothing was drained yet.")
         lines, now = found
-        # Without an earlier account, days that retention dropped are missing, and no number tells how many.
-        exact = keep_days is None or any(line.start for line in lines)
+        # What retention has taken since the last account is missing, and no number tells how much of it was new.
+        exact = now.kept_from == (settled or Settled(0, [], [])).kept_from
         wrong = [line for line in lines if (line.missing if exact else line.missing < 0)]
         metadata: dict[str, Any] = {
             "rows": sum(line.rows for line in lines),

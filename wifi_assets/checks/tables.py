@@ -11,6 +11,7 @@ import dagster as dg
 import pyarrow as pa
 
 from wifi_assets.assets.metadata import days_metadata, said_plainly
+from wifi_assets.compute import open_from
 from wifi_assets.engine import engine
 from wifi_assets.lake import Lake, LakeError
 from wifi_assets.schemas import TABLES
@@ -30,7 +31,8 @@ def build(lake: Lake) -> list[dg.AssetChecksDefinition]:
             dg.AssetCheckSpec(
                 "rows_equal_frames",
                 asset=name,
-                description=f"On each day as many rows as frames of subtype {subtype}, as far as the table has come.",
+                description=f"On each day that both keep as many rows as frames of subtype {subtype}, as far as the "
+                "table has come.",
             )
             for name, subtype in SUBTYPES.items()
         ],
@@ -45,18 +47,22 @@ def build(lake: Lake) -> list[dg.AssetChecksDefinition]:
     @dg.asset_check(
         asset="packet_stats",
         name=SUMS.name,
-        description="On each day the packet counts add up to the rows of frames, as of when they were computed.",
+        description="On each day that both keep the packet counts add up to the rows of frames, as of when they were "
+        "computed.",
     )
     def sums_equal_frames() -> dg.AssetCheckResult:
         with said_plainly():
             stats = lake.open("packet_stats")
             seen = stats.upstream_version("frames")
-            frames = (lake.at("frames", seen) if seen is not None else None) or lake.open("frames")
+            now = lake.open("frames")
+            frames = (lake.at("frames", seen) if seen is not None else None) or now
             with engine() as run:
                 run.view("packet_stats", stats.rows())
                 summed = run.query("SELECT day, CAST(sum(packet_count) AS BIGINT) AS n FROM packet_stats GROUP BY day")
         held = dict(zip(summed["day"].to_pylist(), summed["n"].to_pylist(), strict=True))
-        return _equal("packet_stats", SUMS.name, rows_by_day(frames), held, "frames", "packet counts")
+        first = open_from(stats, now)
+        wanted, held = _from(rows_by_day(frames), first), _from(held, first)
+        return _equal("packet_stats", SUMS.name, wanted, held, "frames", "packet counts")
 
     @dg.multi_asset_check(
         name="schemas",
@@ -82,7 +88,10 @@ def rows_by_day(snapshot: Snapshot) -> dict[date, int]:
 
 
 def split_counts(lake: Lake, names: list[str]) -> dict[str, tuple[dict[date, int], dict[date, int]]]:
-    """For each split the frames by day that it has to hold, and the rows by day that it holds; one scan."""
+    """For each split the frames by day that it has to hold, and the rows by day that it holds; one scan.
+
+    Days of which retention has taken frames or rows are left out.
+    """
     splits = {name: lake.open(name) for name in names}
     frames = lake.open("frames")
     columns = ", ".join(
@@ -93,10 +102,16 @@ def split_counts(lake: Lake, names: list[str]) -> dict[str, tuple[dict[date, int
     with engine() as run:
         run.view("frames", frames.rows())
         counted = run.query(f"SELECT day, {columns} FROM frames GROUP BY day").to_pylist()  # noqa: S608 - our own names
-    return {
-        name: ({row["day"]: row[name] for row in counted if row[name]}, rows_by_day(split))
-        for name, split in splits.items()
-    }
+    found = {}
+    for name, split in splits.items():
+        first = open_from(split, frames)
+        heard = {row["day"]: row[name] for row in counted if row[name]}
+        found[name] = _from(heard, first), _from(rows_by_day(split), first)
+    return found
+
+
+def _from(counts: dict[date, int], first: date) -> dict[date, int]:
+    return {day: count for day, count in counts.items() if day >= first}
 
 
 def _list(split: Snapshot) -> str:

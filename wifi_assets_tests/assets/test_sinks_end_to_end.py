@@ -5,6 +5,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, time
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -24,6 +25,7 @@ from wifi_assets.resources import neo4j as neo4j_module
 from wifi_assets.resources import neo4j_server
 from wifi_assets.resources.change import Change, Progress
 from wifi_assets.resources.producer import CheckedProducer
+from wifi_assets.schemas import TABLES
 from wifi_assets.settings import Settings
 from wifi_assets_tests.assets.runs import metadata, run_job
 from wifi_assets_tests.assets.targets import Target, check_in_step, target_on
@@ -159,6 +161,30 @@ def test_a_backfilled_day_replaces_that_day(home: Settings, target: Target, inst
         assert deleted > 10 if settings is narrow else written > 10
         check_in_step(target, lake)
     assert target.held() == before
+
+
+def test_days_that_retention_took_leave_the_target(
+    home: Settings, target: Target, instance: dg.DagsterInstance
+) -> None:
+    sink(home, target, instance)
+    tables = [name for name, table in TABLES.items() if table.partitioned]
+    days = (datetime.now(UTC).date() - SECOND_DAY).days
+    kept = home.model_copy(update={"keep": dict.fromkeys(tables, days)})
+    assert run_job(kept, "maintenance", instance).success
+    # Asked for as well, the day that is gone stays gone.
+    assert run_job(kept, "lake", instance, FIRST_DAY, SECOND_DAY).success
+    assert sink(kept, target, instance)[1] > 10
+    lake = lake_of(home)
+    check_in_step(target, lake)
+    midnight = datetime.combine(SECOND_DAY, time(), UTC)
+    assert all(min(lake.open(name).days()) >= SECOND_DAY for name in tables if name != "quarantine")
+    assert ask(lake, "SELECT min(earliest_probe) AS first FROM probe_stats_by_source_device")[0]["first"] >= midnight
+    assert ask(lake, "SELECT min(first_seen) AS first FROM networks_looked_for")[0]["first"] >= midnight
+    checks = run_job(with_targets(kept, target), "checks", instance).get_asset_check_evaluations()
+    failed = {f"{one.asset_key.to_user_string()} {one.check_name}" for one in checks if not one.passed}
+    # The household was heard in the past, and some of its messages are broken.
+    assert failed <= {"frames fresh", "quarantine share"}
+    assert len(checks) > 50
 
 
 # ---------------------------------------------------------------- servers that go away

@@ -4,6 +4,7 @@ Here belongs how octets reach dumpcap. Not here: what is asserted.
 """
 
 import fcntl
+import multiprocessing
 import os
 import struct
 import subprocess
@@ -11,8 +12,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from threading import Thread
 
 from wifi_assets.demo.air import Air
 from wifi_assets.demo.pcap import radiotap
@@ -25,53 +26,95 @@ _ARPHRD_RADIOTAP = 803
 CAN_MAKE_INTERFACES = os.geteuid() == 0 and os.access("/dev/net/tun", os.W_OK)
 
 
-def packets(count: int) -> list[bytes]:
+def packets(number: int) -> list[bytes]:
     """Octets of a simulated household's frames, radiotap header first."""
-    return [radiotap(frame) + frame.octets() for _, frame in islice(Air(5, 5_000, START // 3600).arrivals(), count)]
+    return list(islice(_packets(), number))
 
 
-def records(count: int, rate: int) -> list[bytes]:
+def records(number: int, rate: int) -> list[bytes]:
     """The same as pcap records, each with a time of its own to the millisecond."""
-    made = []
-    for number, packet in enumerate(packets(count)):
+    return list(islice(_records(rate), number))
+
+
+def times(number: int, rate: int, first: int = 0) -> list[int]:
+    """What the records have as times from ``first`` on, in ms."""
+    return [START * 1000 + one * 1000 // rate for one in range(first, number)]
+
+
+def _packets() -> Iterator[bytes]:
+    return (radiotap(frame) + frame.octets() for _, frame in Air(5, 5_000, START // 3600).arrivals())
+
+
+def _records(rate: int) -> Iterator[bytes]:
+    for number, packet in enumerate(_packets()):
         second, micro = divmod(number * 1_000_000 // rate, 1_000_000)
-        made.append(struct.pack("<IIII", START + second, micro, len(packet), len(packet)) + packet)
-    return made
+        yield struct.pack("<IIII", START + second, micro, len(packet), len(packet)) + packet
 
 
-def times(count: int, rate: int) -> list[int]:
-    """What ``records`` has as times, in ms."""
-    return [START * 1000 + number * 1000 // rate for number in range(count)]
+class Feeder(SpawnProcess):
+    """A process that writes records into a FIFO at a rate; begins anew, with the header, when its reader was replaced.
 
-
-class Feeder(Thread):
-    """Writes records into a FIFO at a rate; begins anew, with the header, when its reader was replaced.
-
-    Attributes:
-        fed: Records written.
-        reopened: How often the reader was replaced.
+    It feeds ``records(…, rate)`` until ``enough``, and keeps the FIFO open until ``end``.
     """
 
-    def __init__(self, fifo: Path, records: list[bytes], rate: int) -> None:
+    def __init__(self, fifo: Path, rate: int, *, most: int | None = None, first: int = 0) -> None:
+        """Make the FIFO.
+
+        Args:
+            fifo: Where.
+            rate: Records a second.
+            most: Feed no more than so many.
+            first: Leave out so many records.
+        """
         super().__init__(daemon=True)
-        self._fifo, self._records, self._rate = fifo, records, rate
-        self.fed = self.reopened = 0
+        context = multiprocessing.get_context("spawn")
+        self._fifo, self._rate, self._first = fifo, rate, first
+        self._last = None if most is None else first + most
+        self._fed, self._reopened = context.Value("q", 0), context.Value("q", 0)
+        self._enough, self._end = context.Event(), context.Event()
+        self._idle = context.Event()
         os.mkfifo(fifo)
 
+    @property
+    def fed(self) -> int:
+        """Records written."""
+        return self._fed.value
+
+    @property
+    def reopened(self) -> int:
+        """How often the reader was replaced."""
+        return self._reopened.value
+
+    def enough(self) -> int:
+        """Feed no more, once the reader is there again if it is not; how many were fed."""
+        self._enough.set()
+        self._idle.wait()
+        return self.fed
+
+    def end(self) -> None:
+        """Close the FIFO when no more is fed: its reader sees the end."""
+        self._end.set()
+
     def run(self) -> None:
-        """Open, feed, close: the reader then sees the end."""
+        """Open, feed, close."""
         pipe = self._fifo.open("wb", buffering=0)
         pipe.write(HEADER)
         begun = time.monotonic()
-        for number, record in enumerate(self._records):
+        for number, record in enumerate(islice(_records(self._rate), self._first, self._last)):
             time.sleep(max(0.0, begun + number / self._rate - time.monotonic()))
+            if self._enough.is_set():
+                break
             try:
                 pipe.write(record)
             except BrokenPipeError:
-                self.reopened += 1
+                # What the old reader left would be the first that the new one reads.
+                pipe.close()
                 pipe = self._fifo.open("wb", buffering=0)
+                self._reopened.value += 1
                 pipe.write(HEADER + record)
-            self.fed += 1
+            self._fed.value += 1
+        self._idle.set()
+        self._end.wait()
         pipe.close()
 
 

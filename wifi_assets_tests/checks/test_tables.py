@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from wifi_assets.assets.sinks import SINKS, sync, targets
 from wifi_assets.checks.tables import SUBTYPES
+from wifi_assets.definitions import build_defs
 from wifi_assets.demo.messages import Message
 from wifi_assets.demo.publish import Topic
 from wifi_assets.drain import drain
@@ -54,6 +55,37 @@ def test_all_checks_of_a_healthy_platform(checks: Checks, settings: Settings, la
         rows = ask(lake, f"SELECT count(*) AS n FROM {name}")[0]["n"]
         assert rows > 0
         assert numbers(found[name, check], "frames", "rows") == [rows, rows]
+
+
+def test_only_days_that_both_tables_keep_are_compared(
+    checks: Checks, settings: Settings, topic: Topic, lake: Lake
+) -> None:
+    """Days of frames, and of one split alone, go by the job; late frames come for them, and go by the next."""
+    counted = ask(lake, "SELECT * FROM packet_stats WHERE day = DATE '2026-03-01' ORDER BY ALL")
+    days = (datetime.now(UTC).date() - date(2026, 3, 2)).days
+    kept = settings.model_copy(update={"keep": {"frames": days, "quarantine": days, "rts": days - 1}})
+    maintenance = build_defs(kept).resolve_job_def("maintenance")
+    late = [one for one in MESSAGES[:60] if one.timestamp_ms < datetime(2026, 3, 2, tzinfo=UTC).timestamp() * 1000]
+    for publish in (False, True):
+        assert maintenance.execute_in_process(instance=checks.instance).success
+        assert lake.open("frames").days() == {date(2026, 3, 2)}
+        assert lake.open("rts").days() == set()
+        if publish:
+            topic.publish(late)
+            ingested(kept)
+        found = checks.run(kept, ("frames", "account"), SUMS, *SPLITS)
+        assert {key for key, evaluation in found.items() if not evaluation.passed} == set()
+        assert numbers(found[SUMS], "days") == [1]
+        assert [numbers(found[split], "days")[0] for split in SPLITS] == [
+            0 if split[0] == "rts" else 1 for split in SPLITS
+        ]
+    assert lake.open("frames").days() == {date(2026, 3, 1), date(2026, 3, 2)}
+    assert ask(lake, "SELECT * FROM packet_stats WHERE day = DATE '2026-03-01' ORDER BY ALL") == counted
+    # Of the days that both keep nothing is forgiven.
+    lake.open("acks").delta.delete("day = '2026-03-02'")
+    lake.open("packet_stats").delta.update({"packet_count": "packet_count + 1"}, predicate="day = '2026-03-02'")
+    found = checks.run(kept, SUMS, *SPLITS)
+    assert {asset for (asset, _), evaluation in found.items() if not evaluation.passed} == {"acks", "packet_stats"}
 
 
 def test_a_split_that_lacks_rows_fails_alone(checks: Checks, settings: Settings, lake: Lake) -> None:
