@@ -40,6 +40,8 @@ _NO_PROBES = "There are no probe requests in this period."
 _NO_SIGNAL = "No frame of this period has a signal in dBm."
 #: dBm at which a receiver hears nothing, and right beside it: the limits of every axis of signal.
 _WEAKEST, _STRONGEST = -95, -20
+#: dB that an axis of signals shows at least: of one value alone the bar would fill the picture.
+_LEAST_DB = 20
 
 
 def signal_by_device(period: Period, size: Size = WIDE) -> Figure:
@@ -111,9 +113,10 @@ def addresses_by_day(period: Period, size: Size = WIDE) -> Figure:
     drawn = figure(size, 2.9 if side_by_side else 4.6)
     left, right = drawn.subplots(*((1, 2) if side_by_side else (2, 1)))
     left.bar(at, addresses - randomised, 0.8, color=KNOWN)
-    left.bar(at, randomised, 0.8, bottom=addresses - randomised, color=RANDOM)
+    if randomised.any():
+        left.bar(at, randomised, 0.8, bottom=addresses - randomised, color=RANDOM)
+        legend(left, [Patch(color=KNOWN, label="of a vendor"), Patch(color=RANDOM, label="randomised")], 2)
     left.set_ylabel("unique MACs a day", fontsize=9)
-    legend(left, [Patch(color=KNOWN, label="of a vendor"), Patch(color=RANDOM, label="randomised")], 2)
     right.bar(at, shown["probes"].to_numpy(), 0.8, color=DARK)
     right.set_ylabel("probe requests a day", fontsize=9)
     every = -(-len(days) // 6)
@@ -240,11 +243,15 @@ def signal_distribution(period: Period, size: Size = WIDE) -> Figure:
     drawn = figure(size, 2.4)
     axes = _thousands(plain(drawn.subplots()))
     axes.bar(dbm, known, 0.9, color=KNOWN)
-    axes.bar(dbm, probes - known, 0.9, bottom=known, color=OTHER)
+    others = probes - known
+    if others.any():
+        axes.bar(dbm, others, 0.9, bottom=known, color=OTHER)
+    beside = max(1, (_LEAST_DB - (dbm[-1] - dbm[0])) / 2)
+    axes.set_xlim(dbm[0] - beside, dbm[-1] + beside)
     axes.set_xlabel("signal, dBm", fontsize=9)
     axes.set_ylabel("probe requests", fontsize=9)
-    if known.any():
-        legend(axes, [Patch(color=KNOWN, label="known devices"), Patch(color=OTHER, label="others")], 2)
+    kinds = (KNOWN, "known devices", known), (OTHER, "others", others)
+    legend(axes, [Patch(color=colour, label=words) for colour, words, bars in kinds if bars.any()], 2)
     return drawn
 
 

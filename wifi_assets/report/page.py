@@ -54,7 +54,8 @@ SECTIONS = (
     Section(
         "known",
         "Known devices: signal",
-        "Mean signal of each known device in three hours. The stronger, the nearer; grey: no probe request.",
+        "Mean signal of each known device in three hours, over many days in longer slices. The stronger, the nearer; "
+        "grey: no probe request.",
         charts.signal_by_device,
         (("Known devices", tables.known_devices),),
     ),
@@ -70,7 +71,7 @@ SECTIONS = (
     Section(
         "addresses",
         "Signal of each address",
-        "Mean signal of the busiest source addresses in slices of 30 seconds.",
+        "Mean signal of the busiest source addresses in slices of 30 seconds, over days in longer ones.",
         charts.signal_by_address,
     ),
     Section(
