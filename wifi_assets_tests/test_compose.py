@@ -43,7 +43,7 @@ def interpolated(text: str, values: dict[str, str]) -> str:
 @pytest.fixture
 def filled() -> dict[str, dict[str, Any]]:
     """The services as Compose sees them with a filled .env."""
-    values = {name: value or f"filled{place}x" for place, (name, value) in enumerate(EXAMPLE.items())}
+    values = {name: value or f"filledwithsomething{place}x" for place, (name, value) in enumerate(EXAMPLE.items())}
     values["UNIFI_MONGO_URL"] = ""
     services: dict[str, dict[str, Any]] = yaml.safe_load(interpolated(TEXT, values))["services"]
     return services
@@ -79,6 +79,10 @@ def test_the_settings_are_those_that_the_code_reads() -> None:
         "SQL_URL",
         "ELASTICSEARCH_URL",
         "NEO4J_URL",
+        "PSEUDONYMS",
+        "PSEUDONYM_KEY",
+        "HASH_SSIDS",
+        "KEEP",
     }
     assert {f"WIFI_{name}" for name in wanted} <= settings_of(SERVICES["code-location"]).keys()
     assert "WIFI_KAFKA_BOOTSTRAP" in settings_of(SERVICES["capture"])
@@ -102,6 +106,20 @@ def test_the_settings_are_valid_and_lead_to_the_services(
             host, _, port = place.partition(":")
             assert host in SERVICES
             assert port in ports_of(host), place
+
+
+def test_privacy_and_retention_reach_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = {"PSEUDONYMS": "all", "HASH_SSIDS": "1", "PSEUDONYM_KEY": "k" * 32, "KEEP": '{"frames": 30, "probes": 90}'}
+    for given in ({}, asked):
+        values = {name: value or ("" if name == "PSEUDONYM_KEY" else "filled") for name, value in EXAMPLE.items()}
+        services = yaml.safe_load(interpolated(TEXT, values | given))
+        for variable, value in settings_of(services["services"]["code-location"]).items():
+            monkeypatch.setenv(variable, value)
+        settings = Settings()
+        privacy = (settings.pseudonyms, settings.hash_ssids, settings.pseudonym_key is not None, settings.keep)
+        expected = ("all", True, True, {"frames": 30, "probes": 90}) if given else ("none", False, False, {})
+        assert privacy == expected
 
 
 def test_one_password_for_a_login_on_both_sides(filled: dict[str, dict[str, Any]]) -> None:
@@ -133,7 +151,8 @@ def test_secrets_come_from_the_env_file_alone() -> None:
     assert used.keys() == EXAMPLE.keys()
     for name, operator in used.items():
         secret = name.endswith(("PASSWORD", "KEY"))
-        assert operator == (":?" if secret else ":-"), name
+        # Without pseudonyms there is no key to be set.
+        assert operator == (":?" if secret and name != "PSEUDONYM_KEY" else ":-"), name
         assert not (secret and EXAMPLE[name]), f"{name} has a value that everybody knows"
     for service in SERVICES.values():
         for name, value in service.get("environment", {}).items():
