@@ -75,7 +75,14 @@ def schedules(
     """
     status = dg.DefaultScheduleStatus.RUNNING if on else dg.DefaultScheduleStatus.STOPPED
     return [
-        dg.ScheduleDefinition(name=name, job=job, cron_schedule=cron, execution_timezone="UTC", default_status=status)
+        dg.ScheduleDefinition(
+            name=name,
+            job=job,
+            cron_schedule=cron,
+            execution_timezone="UTC",
+            default_status=status,
+            description=job.description,
+        )
         for name, job, cron in (
             ("checks_schedule", checks, "23 * * * *"),
             ("maintenance_schedule", maintenance, "41 2 * * *"),

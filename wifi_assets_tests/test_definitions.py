@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 from pydantic import SecretStr
 
@@ -130,6 +131,10 @@ def test_every_sink_hangs_on_its_table_and_says_what_it_is(tmp_path: Path) -> No
             assert table in node.description
             assert node.partitions_def is None
             assert node.group_name == f"sink_{target}"
+    file = Settings(_env_file=None, lake=str(tmp_path), sql_url=f"sqlite:///{tmp_path}/w.db")
+    node = build_defs(file).resolve_asset_graph().get(dg.AssetKey("postgres_packet_stats"))
+    assert node.kinds == {"sqlite"}
+    assert "SQLite" in (node.description or "")
     topic = next(node for node in graph.asset_nodes if node.key.path == ["kafka", "pcap"])
     assert topic.metadata["bootstrap"] == "127.0.0.1:9092"
     assert topic.is_observable

@@ -29,7 +29,7 @@ def build(lake: Lake, source: DeviceSource | None) -> list[dg.AssetsDefinition]:
             name,
             deps=collections if name == "devices" else ["devices"],
             group_name="devices",
-            kinds={"mongodb", "deltalake"},
+            kinds={"python", "deltalake"},
             owners=["team:wifi_assets"],
             description=TABLES[name].description,
             metadata=definition_metadata(name, lake.uri(name)),

@@ -33,6 +33,8 @@ SINKS = {
     "neo4j": {"neo4j_device_graph": "networks_looked_for"},
 }
 
+#: Kind -> as its makers write it.
+_SPELLED = {"postgres": "Postgres", "sqlite": "SQLite", "elasticsearch": "Elasticsearch", "neo4j": "Neo4j"}
 #: When a target that failed is tried again: every five minutes, whether or not anything new came.
 RETRY_CRON = "*/5 * * * *"
 
@@ -138,16 +140,23 @@ def follows_the_lake() -> dg.AutomationCondition:
 def build(lake: Lake, settings: Settings) -> list[dg.AssetsDefinition]:
     """The assets of the targets that are set."""
     return [
-        _asset(name, table, target, lake, connect, links(settings, target, table))
+        _asset(name, table, target, _kind(settings, target), lake, connect, links(settings, target, table))
         for target, connect in targets(settings).items()
         for name, table in SINKS[target].items()
     ]
+
+
+def _kind(settings: Settings, target: str) -> str:
+    """The icon: the target of WIFI_SQL_URL may be a file, whatever its assets are called."""
+    sql = settings.sql_url.get_secret_value() if settings.sql_url is not None else ""
+    return "sqlite" if target == "postgres" and sql.startswith("sqlite") else target
 
 
 def _asset(
     name: str,
     table: str,
     target: str,
+    kind: str,
     lake: Lake,
     connect: Callable[[], Sink],
     shown_at: Mapping[str, dg.UrlMetadataValue],
@@ -156,9 +165,9 @@ def _asset(
         name=name,
         deps=[table],
         group_name=f"sink_{target}",
-        kinds={target},
+        kinds={kind},
         owners=["team:wifi_assets"],
-        description=f"The lake's {table}, kept in step in {target}.",
+        description=f"The lake's {table}, kept in step in {_SPELLED[kind]}.",
         metadata=shown_at,
         pool=name,
         automation_condition=follows_the_lake(),

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -22,11 +23,13 @@ from wifi_assets.demo.household import write_documents
 from wifi_assets.demo.live import live
 from wifi_assets.demo.messages import Message
 from wifi_assets.demo.publish import Topic
-from wifi_assets.ingest import ingest
+from wifi_assets.ingest import ingest, lake_of
 from wifi_assets.resources.producer import TopicError
 
 #: A home's, as in design and article: 28 a second.
 _FRAMES_PER_HOUR = 100_000
+#: Days of partitions at least; with those since the year 2000 nobody would find the few that the UI shows in green.
+_DAYS = 7
 #: Whoever looks on wants to see something; what runs for a month looks less often.
 _LAG_SECONDS = 10
 
@@ -73,6 +76,9 @@ def _use(folder: Path, bootstrap: str) -> None:
         ("WIFI_LAG_SECONDS", str(_LAG_SECONDS)),
     ):
         os.environ.setdefault(name, value)
+    frames = lake_of(settings_or_usage_error()).open("frames")
+    first = min([*frames.days(), datetime.now(UTC).date() - timedelta(days=_DAYS - 1)])
+    os.environ.setdefault("WIFI_FIRST_DAY", str(first))
 
 
 @contextmanager

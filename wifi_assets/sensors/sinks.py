@@ -45,7 +45,7 @@ def sink_sensors(targets: Sequence[str], status: dg.DefaultSensorStatus) -> list
     return [
         TargetSensor(
             name=f"sink_{target}_sensor",
-            target=dg.AssetSelection.groups(f"sink_{target}").without_checks(),
+            target=dg.AssetSelection.groups(f"sink_{target}"),
             minimum_interval_seconds=INTERVAL,
             default_status=status,
             use_user_code_server=True,
