@@ -216,6 +216,10 @@ def test_days_are_deleted_whole_and_only_before(lake: Lake) -> None:
     version = lake.open("acks").version
     assert lake.delete_before("acks", days[2]) == set()
     assert lake.open("acks").version == version
+    # More days are to be kept from now on: what was taken stays taken, though a late row is there again.
+    lake.append(lake.open("acks"), rows((0, 9), day=days[0]), {"frames": [10]})
+    assert lake.delete_before("acks", days[1]) == {days[0]}
+    assert lake.open("acks").kept_from() == days[2]
 
 
 POSITIONS = st.lists(
