@@ -50,12 +50,12 @@ def following(
     def follow(context: dg.AssetExecutionContext, config: FollowConfig) -> dg.MaterializeResult:
         asked = days_of(context)
         rebuilt = config.rebuild and bool(asked)
-        drawing = draws(context, asked, rebuilt=rebuilt)
+        drawing = draws(context, name, asked, rebuilt=rebuilt)
         began = time.monotonic()
         with said_plainly():
             done = rebuild(lake, name, asked) if rebuilt else catch_up(lake, name)
             seconds = time.monotonic() - began
-            drawn = pictures(lake, name, done.days) if drawing else {}
+            drawn = pictures(lake, name, done.days | asked if rebuilt else done.days) if drawing else {}
         report_late_days(context, done.days, asked)
         return dg.MaterializeResult(metadata=done_metadata(done, seconds, stored_rows(lake, name)) | drawn)
 

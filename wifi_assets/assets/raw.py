@@ -10,7 +10,14 @@ from typing import Any
 import dagster as dg
 
 from wifi_assets.assets.external import topic_key
-from wifi_assets.assets.metadata import days_metadata, definition_metadata, said_plainly, stored_rows
+from wifi_assets.assets.metadata import (
+    days_metadata,
+    definition_metadata,
+    draws,
+    pictures,
+    said_plainly,
+    stored_rows,
+)
 from wifi_assets.drain import Drained, drain
 from wifi_assets.frames.message import Rules
 from wifi_assets.lake import Lake
@@ -54,6 +61,7 @@ def build(
     def frames(context: dg.AssetExecutionContext, config: FramesConfig) -> Any:
         """Drain what is pending; with ``reparse``, then read the asked days again from Kafka."""
         asked = days_of(context)
+        drawing = draws(context, "frames", asked, rebuilt=config.reparse)
         began = time.monotonic()
         with said_plainly():
             drained = drain(
@@ -68,8 +76,10 @@ def build(
         if drained.group_problem:
             context.log.warning(drained.group_problem)
         seconds = time.monotonic() - began
+        told = _metadata(drained, touched, seconds, stored_rows(lake, "frames"))
+        drawn = pictures(lake, "frames", touched | asked if config.reparse else touched) if drawing else {}
         _report_late(context, touched - asked)
-        yield dg.MaterializeResult("frames", metadata=_metadata(drained, touched, seconds, stored_rows(lake, "frames")))
+        yield dg.MaterializeResult("frames", metadata=told | drawn)
         reasons = {f"reason: {reason}": count for reason, count in drained.reasons.items()}
         held = stored_rows(lake, "quarantine")
         yield dg.MaterializeResult(

@@ -95,6 +95,7 @@ def test_all_assets_in_one_run_over_a_range_and_a_second_run_with_nothing_new(
         assert late_days(first, name) == set()
         assert metadata(first, name)["dagster/row_count"] == held[name].total()
     told = metadata(first, "frames")
+    assert told["fields"].startswith("![fields](data:image/png;base64,")
     assert (told["rows"], told["quarantined"]) == (home.truth["frames"], len(home.messages) - home.truth["frames"])
     assert (told["offsets from"], told["offsets to"]) == ("[0]", f"[{len(home.messages)}]")
     assert told["days touched"] == f"{FIRST_DAY}, {SECOND_DAY}"

@@ -20,7 +20,19 @@ from wifi_assets_tests.report.conftest import BEGIN, KNOWN, probe
 from wifi_assets_tests.report.conftest import lake_of as filled
 
 DAY = BEGIN.date()
-PICTURES = {"probes_enriched": {"probes over time", "signal distribution"}, "packet_stats": {"subtype shares"}}
+PICTURES: dict[str, set[str]] = {
+    "probes_enriched": {
+        "signal of known devices",
+        "addresses a day",
+        "probes over time",
+        "signal of each address",
+        "signal distribution",
+    },
+    "packet_stats": {"subtype shares"},
+    "devices_estimated": {"devices over time"},
+    "networks_looked_for_day": set(),
+    "networks_looked_for": {"who looks for which network"},
+}
 
 
 @pytest.fixture
