@@ -1,11 +1,12 @@
 """What the tests of the capture share: generated capture files, and tshark's own words on them."""
 
+import asyncio
 import gzip
 import os
 import shutil
 import struct
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,13 @@ VENDORS = (
     b"\x00\x17\xf2\x0a\x00\x01",
     b"\x8c\xfd\xf0\x01\x01\x02",
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def child_watcher() -> Iterator[None]:
+    """pyshark replaces asyncio's watcher of processes by one of its own loop; the whole suite has but one watcher."""
+    yield
+    asyncio.set_child_watcher(None)
 
 
 def radio(dbm: int | None = -60) -> Packet:
