@@ -9,14 +9,17 @@ Here belongs the life of a run's process. Not here: which run begins when (Dagst
 """
 
 import multiprocessing
+import os
 import threading
 from collections.abc import Mapping
 from multiprocessing.context import ForkServerProcess
+from pathlib import Path
 from typing import Any, Self
 
-from dagster import DagsterInstance, DagsterRunStatus
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.instance import InstanceRef
-from dagster._core.launcher import LaunchRunContext, RunLauncher
+from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, RunLauncher, WorkerStatus
+from dagster._core.storage.tags import HIDDEN_TAG_PREFIX
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 from dagster._utils import get_run_crash_explanation
 
@@ -36,6 +39,8 @@ _LIBRARIES = [
     "pyarrow.dataset",
     "pydantic_settings",
 ]
+#: Tag of a run, hidden in the UI: ``_identity`` of its process.
+_PROCESS = f"{HIDDEN_TAG_PREFIX}process"
 #: No statement of a run takes a second; one that waits for a lock must not wait for ever.
 _STATEMENT_MS = 300_000
 
@@ -44,7 +49,8 @@ class ForkingRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
     """Starts runs beside the daemon, on its machine.
 
     A run that ends without having said so, since something killed it, is reported as failed at once. A run that
-    outlives the daemon goes on. Of one that dies meanwhile nobody hears: ``run_monitoring`` ends it by its limits.
+    outlives the daemon goes on. One that died with it, as all do when the machine loses its power, is found by
+    ``run_monitoring``, when the daemon is there again: else the sensors would wait for that run.
     """
 
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
@@ -84,6 +90,18 @@ class ForkingRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         self._instance.report_run_canceling(run)
         return True
 
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        """It can tell."""
+        return True
+
+    def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
+        """Whether the process of a run is there; one that this launcher did not start is taken as such."""
+        known = run.tags.get(_PROCESS)
+        if known is None or known == _identity(int(known.split()[0])):
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        return CheckRunHealthResult(WorkerStatus.FAILED, f"The process of run {run.run_id} is there no more")
+
     def _watch(self, run_id: str, process: ForkServerProcess) -> None:
         process.join()
         run = self._instance.get_run_by_id(run_id)
@@ -98,6 +116,16 @@ class ForkingRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
             self._instance.report_run_failed(run)
 
 
+def _identity(pid: int) -> str | None:
+    """The number of a process and when it began, since numbers come again; None if it is gone or there is no /proc."""
+    try:
+        # Behind the name, in which anything can stand: the state, and as the 20th value the start (proc(5)).
+        state, *values = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if state in "ZX" else f"{pid} {values[18]}"
+
+
 def _execute(run_id: str, instance: InstanceRef) -> None:
     """The process of one run."""
     # Only here: the webserver, which launches nothing, reads this module too.
@@ -109,6 +137,8 @@ def _execute(run_id: str, instance: InstanceRef) -> None:
         # What the webserver does: keep connections. dagster-postgres else opens one for each of some 250 questions of
         # a run of the lake, which took Postgres 1.8 CPU s instead of 0.3 (*measured*).
         own.optimize_for_webserver(statement_timeout=_STATEMENT_MS, pool_recycle=3600, max_overflow=20)
+        if (process := _identity(os.getpid())) is not None:
+            own.add_run_tags(run_id, {_PROCESS: process})
         looking, end = start_run_cancellation_thread(own, run_id)
         try:
             _execute_run_command_body(run_id, own, lambda event: None, set_exit_code_on_failure=False)

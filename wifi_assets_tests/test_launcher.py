@@ -115,3 +115,15 @@ def test_a_run_outlives_its_daemon(dagster: Dagster) -> None:
     assert run.status == DagsterRunStatus.STARTED
     assert dagster.instance.run_launcher.terminate(run_id)
     assert ended(dagster, run_id).status == DagsterRunStatus.CANCELED
+
+
+def test_a_run_that_was_killed_with_its_daemon_is_a_failure_when_the_daemon_is_back(dagster: Dagster) -> None:
+    run_id = launch(dagster, "waiting")
+    until(lambda: works(dagster, run_id))
+    run = dagster.instance.get_run_by_id(run_id)
+    assert run is not None
+    dagster.kill_daemon()
+    dagster.kill_run(run)
+    dagster.start_daemon()
+    assert ended(dagster, run_id).status == DagsterRunStatus.FAILURE
+    assert f"The process of run {run_id} is there no more" in said(dagster, run_id)
