@@ -45,8 +45,7 @@ class Done:
 
 def upstream_of(lake: Lake, own: Snapshot) -> Snapshot:
     """The newest version of the table that a table is made from."""
-    upstream = str(own.table.upstream)
-    return lake.look(upstream) or lake.open(upstream)
+    return _newest(lake, str(own.table.upstream))
 
 
 def open_from(own: Snapshot, source: Snapshot) -> date:
@@ -66,7 +65,7 @@ def compute(lake: Lake, run: Engine, name: str) -> pa.Table:
     """Run the table's statement over the views, with the tables that it looks things up in."""
     text = statement(name)
     if name == "probes_enriched":
-        run.view("devices", (lake.look("devices") or lake.open("devices")).rows())
+        run.view("devices", _newest(lake, "devices").rows())
         prefixes = run.query("SELECT DISTINCT substr(source_address, 1, 8) AS p FROM probes")["p"].drop_null()
         ouis = {int(p.replace(":", ""), 16) for p in prefixes.to_pylist()}
         # By chance a pseudonym's first octets are a vendor's.
@@ -75,6 +74,11 @@ def compute(lake: Lake, run: Engine, name: str) -> pa.Table:
         ouis = run.query("SELECT DISTINCT o FROM (SELECT explode(tag_oui) AS o FROM session_fragments)")["o"]
         run.view("vendors", _vendors(set(ouis.drop_null().to_pylist())))
     return run.query(text)
+
+
+def _newest(lake: Lake, name: str) -> Snapshot:
+    """For reading only; makes the table where it is missing."""
+    return lake.look(name) or lake.open(name)
 
 
 def _vendors(ouis: set[int]) -> pa.Table:

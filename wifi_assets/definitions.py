@@ -23,12 +23,6 @@ from wifi_assets.jobs import (
 from wifi_assets.partitions import daily
 from wifi_assets.settings import Settings
 
-#: Dagster's own writes each of a run's hundred events on the terminal too: a million lines a day.
-_console = dg.colored_console_logger.configured(
-    lambda config: config,
-    config_schema={"log_level": dg.Field(str, is_required=False, default_value="INFO")},
-)
-
 
 def build_defs(settings: Settings) -> dg.Definitions:
     """The platform for these settings; a sink without its URL is not in it."""
@@ -71,7 +65,6 @@ def _assembled(settings: Settings) -> dg.Definitions:
         sensors=sensors.build(settings, lake, kafka, source, list(targets)),
         # Runs that automation or the UI asks for: a process for each step would cost more than the step.
         executor=dg.in_process_executor,
-        loggers={"console": _console},
     )
 
 

@@ -41,7 +41,7 @@ _LIBRARIES = [
 ]
 #: Tag of a run, hidden in the UI: ``_identity`` of its process.
 _PROCESS = f"{HIDDEN_TAG_PREFIX}process"
-#: No statement of a run takes a second; one that waits for a lock must not wait for ever.
+#: One that waits for a lock must not wait for ever.
 _STATEMENT_MS = 300_000
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from wifi_assets.engine import engine
 from wifi_assets.frames.message import Rules
-from wifi_assets.frames.parse import MESSAGES, parse
+from wifi_assets.frames.parse import MESSAGES, parse, release
 from wifi_assets.hidden import claim, hide
 from wifi_assets.lake import Lake, LakeError
 from wifi_assets.resources.kafka import KafkaTopic
@@ -41,6 +41,7 @@ def reparse(lake: Lake, kafka: KafkaTopic, rules: Rules, days: set[date]) -> set
     touched: set[date] = set()
     for day in sorted(days):
         touched |= repeat_when_overtaken(lambda day=day: _reparse_day(lake, kafka, rules, day))  # type: ignore[misc]
+    release()
     return touched
 
 

@@ -69,7 +69,6 @@ class Snapshot:
     def __init__(self, table: Table, delta: DeltaTable) -> None:
         self.table = table
         self.delta = delta
-        self._entry, _ = self._log()
 
     @property
     def version(self) -> int:
@@ -81,15 +80,16 @@ class Snapshot:
         """Another id is another table under the same name."""
         return str(self.delta.metadata().id)
 
-    def is_newest(self) -> bool:
-        """Whether the log still ends with this version; not so if another table took this one's place."""
-        entry, following = self._log()
-        return entry == self._entry and following.type == pafs.FileType.NotFound
+    def log_end(self) -> tuple[int, int | None] | None:
+        """Size and time (ns) of the log's entry of this version; None if the log goes on.
 
-    def _log(self) -> list[pafs.FileInfo]:
-        """The log's entries of this version and of the one after it."""
+        Another value is a newer version, or another table in this one's place.
+        """
         names = [f"_delta_log/{version:020}.json" for version in (self.version, self.version + 1)]
-        return list(self._filesystem().get_file_info(names))
+        entry, following = self._filesystem().get_file_info(names)
+        if entry.type != pafs.FileType.File or following.type != pafs.FileType.NotFound:
+            return None
+        return entry.size, entry.mtime_ns
 
     def positions(self, upstream: str) -> list[int]:
         """Position reached in ``upstream``, by Kafka partition."""

@@ -1,5 +1,6 @@
 """Rows and progress are one commit, and whatever is done to a table later leaves the progress as it is."""
 
+import shutil
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -68,6 +69,30 @@ def test_progress_is_read_back_and_outlives_whatever_is_done_to_the_table(lake: 
     assert lake.delete_before("acks", DAY + timedelta(days=1)) == {DAY}
     stored = rows_of(rows())
     check()
+
+
+def test_a_look_reads_the_table_again_only_when_it_has_a_newer_version_or_is_another_table(lake: Lake) -> None:
+    assert lake.look("acks") is None
+    lake.append(lake.open("acks"), rows((0, 0)), {"frames": [1]})
+    first = lake.look("acks")
+    assert first is not None
+    assert lake.look("acks") is first
+    lake.append(Lake(lake.url).open("acks"), rows((0, 1)), {"frames": [2]})
+    second = lake.look("acks")
+    assert second is not None
+    assert second is not first
+    assert (first.positions("frames"), second.positions("frames")) == ([1], [2])
+    assert lake.look("acks") is second
+    # To write moves on what is written through, so that must never be what others look at.
+    lake.append(lake.open("acks"), rows((0, 2)), {"frames": [3]})
+    assert (second.version, second.positions("frames")) == (2, [2])
+    shutil.rmtree(lake.uri("acks"))
+    assert lake.look("acks") is None
+    for offset in range(3):
+        lake.append(lake.open("acks"), rows((1, offset)), {"frames": [0, offset + 1]})
+    other = lake.look("acks")
+    assert other is not None
+    assert (other.version, other.positions("frames")) == (3, [0, 3])
 
 
 def test_a_second_commit_from_the_same_version_is_overtaken_and_writes_nothing(lake: Lake) -> None:

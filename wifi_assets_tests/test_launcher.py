@@ -55,6 +55,15 @@ def works(dagster: Dagster, run_id: str) -> bool:
     return any(one.is_dagster_event and one.dagster_event.is_step_start for one in dagster.instance.all_logs(run_id))
 
 
+def under_way(dagster: Dagster) -> dg.DagsterRun:
+    """A run that only ends when it is ended, begun."""
+    run_id = launch(dagster, "waiting")
+    until(lambda: works(dagster, run_id))
+    run = dagster.instance.get_run_by_id(run_id)
+    assert run is not None
+    return run
+
+
 def said(dagster: Dagster, run_id: str) -> str:
     return "\n".join(str(one.message) for one in dagster.instance.all_logs(run_id))
 
@@ -72,11 +81,12 @@ def test_runs_are_copies_of_one_process_of_the_daemon(dagster: Dagster) -> None:
         parents.add(output.metadata["parent"].value)
     (parent,) = parents
     assert psutil.Process(parent).ppid() == dagster.daemon.pid
+    # Their events are in the instance; the terminal is not told each of them too.
+    assert "STEP_START" not in (dagster.home / "daemon.log").read_text()
 
 
 def test_a_run_that_is_asked_to_end_ends(dagster: Dagster) -> None:
-    run_id = launch(dagster, "waiting")
-    until(lambda: works(dagster, run_id))
+    run_id = under_way(dagster).run_id
     told = dagster.ask(
         "mutation ($id: String!) { answer: terminateRun(runId: $id) { __typename } }",
         id=run_id,
@@ -86,10 +96,8 @@ def test_a_run_that_is_asked_to_end_ends(dagster: Dagster) -> None:
 
 
 def test_a_run_that_was_killed_is_a_failure_that_says_so(dagster: Dagster) -> None:
-    run_id = launch(dagster, "waiting")
-    until(lambda: works(dagster, run_id))
-    run = dagster.instance.get_run_by_id(run_id)
-    assert run is not None
+    run = under_way(dagster)
+    run_id = run.run_id
     dagster.kill_run(run)
     assert ended(dagster, run_id).status == DagsterRunStatus.FAILURE
     assert f"The process of run {run_id} was terminated by signal 9 (SIGKILL)" in said(dagster, run_id)
@@ -105,8 +113,7 @@ def test_what_has_ended_cannot_be_ended(dagster: Dagster) -> None:
 
 
 def test_a_run_outlives_its_daemon(dagster: Dagster) -> None:
-    run_id = launch(dagster, "waiting")
-    until(lambda: works(dagster, run_id))
+    run_id = under_way(dagster).run_id
     dagster.kill_daemon()
     dagster.start_daemon()
     assert ended(dagster, launch(dagster, "working")).is_success
@@ -118,10 +125,8 @@ def test_a_run_outlives_its_daemon(dagster: Dagster) -> None:
 
 
 def test_a_run_that_was_killed_with_its_daemon_is_a_failure_when_the_daemon_is_back(dagster: Dagster) -> None:
-    run_id = launch(dagster, "waiting")
-    until(lambda: works(dagster, run_id))
-    run = dagster.instance.get_run_by_id(run_id)
-    assert run is not None
+    run = under_way(dagster)
+    run_id = run.run_id
     dagster.kill_daemon()
     dagster.kill_run(run)
     dagster.start_daemon()

@@ -14,6 +14,7 @@ import dagster as dg
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from wifi_assets_tests.browser import chromium
 from wifi_assets_tests.processes import BIN, DEPLOY, PATIENCE, answer, until
 from wifi_assets_tests.services import free_port
 
@@ -83,13 +84,8 @@ def _processes_of(session: int) -> list[int]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        if os.environ.get("WIFI_TESTS_NO_SKIP") == "1":
-            pytest.fail("chromium is not installed")
-        pytest.skip("chromium is not installed: whether the UI's pages work is not seen")
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-quic"])
+        launched = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-quic"])
         yield launched
         launched.close()
 
