@@ -111,7 +111,8 @@ def pictures(lake: Lake, name: str, days: set[date]) -> dict[str, dg.MetadataVal
     modules = {"charts": charts, "fields": fields, "graph": graph}
 
     until = max(days) + timedelta(days=1)
-    period = Period(lake, max(min(days), until - timedelta(days=_PICTURED)), until)
+    # Its own days alone: a neighbour that cannot be opened is no reason for this step to fail.
+    period = Period(lake, max(min(days), until - timedelta(days=_PICTURED)), until, [name])
     drawn: dict[str, dg.MetadataValue[Any]] = {}
     for title, chart in _PICTURES[name].items():
         module, function = chart.split(".")

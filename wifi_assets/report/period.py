@@ -3,6 +3,7 @@
 Here belongs how the questions reach the lake. Not here: what is asked (``charts.py``, ``fields.py``, …).
 """
 
+from collections.abc import Iterable
 from datetime import date
 
 import pyarrow as pa
@@ -13,6 +14,9 @@ from wifi_assets.lake import Lake
 from wifi_assets.schemas import TABLES
 from wifi_assets.snapshot import Snapshot
 
+#: Tables whose days are those of the lake: what retention took from one is still in another.
+_EACH_DAY = ("frames", "probes_enriched", "packet_stats")
+
 
 class Period:
     """The stored days in [first, until). Asks one version of each table, each question once.
@@ -22,12 +26,14 @@ class Period:
         days: Those of the period.
     """
 
-    def __init__(self, lake: Lake, first: date | None = None, until: date | None = None) -> None:
-        """All stored days where ``first`` or ``until`` is None."""
+    def __init__(
+        self, lake: Lake, first: date | None = None, until: date | None = None, tables: Iterable[str] = _EACH_DAY
+    ) -> None:
+        """All stored days where ``first`` or ``until`` is None; a day is stored when one of ``tables`` holds it."""
         self._lake = lake
         self._snapshots: dict[str, Snapshot | None] = {}
         self._answers: dict[str, pa.Table] = {}
-        snapshots = filter(None, map(self._snapshot, ("frames", "probes_enriched", "packet_stats")))
+        snapshots = filter(None, map(self._snapshot, tables))
         self.stored = sorted(set[date]().union(*(snapshot.days() for snapshot in snapshots)))
         self._first, self._until = first or date.min, until or date.max
         self.days = [day for day in self.stored if self._first <= day < self._until]
@@ -52,7 +58,7 @@ class Period:
 
     def _snapshot(self, name: str) -> Snapshot | None:
         if name not in self._snapshots:
-            self._snapshots[name] = self._lake.open(name) if self._lake.exists(name) else None
+            self._snapshots[name] = self._lake.look(name)
         return self._snapshots[name]
 
     def _rows(self, snapshot: Snapshot) -> ds.Dataset:
