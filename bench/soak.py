@@ -103,6 +103,8 @@ def main(batches: int, folder: Path) -> None:
         WorkspaceProcessContext(parts.instance, WorkspaceFileTarget(["workspace.yaml"])) as workspace,
     ):
         parts.processes["daemon and runs"] = os.getpid()
+        # As the launcher of ``deploy/`` has a run do it: connections are kept.
+        parts.instance.optimize_for_webserver(statement_timeout=300_000, pool_recycle=3600, max_overflow=20)
         daemon = Daemon(parts, workspace)
         topic = Topic(parts.settings.kafka_bootstrap, parts.settings.kafka_topic)
         for number in range(1, batches + 1):
