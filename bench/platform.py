@@ -89,14 +89,14 @@ def platform(
 
     Args:
         folder: For data and logs.
-        wifi: Further ``WIFI_…`` settings.
+        wifi: ``WIFI_…`` settings that are further or other than those of the servers.
         names: The servers; Kafka, MongoDB and Postgres at least.
         daemon: Start ``dagster-daemon`` too; without it the caller does the daemon's work.
         dagster: What is other than in ``deploy/dagster.yaml``.
     """
     with ExitStack() as stack:
-        environment = {**wifi, "WIFI_LAKE": str(folder / "lake"), "WIFI_SENSORS_ON": "1"}
-        environment |= _servers(folder, names, stack)
+        environment = _servers(folder, names, stack) | wifi
+        environment |= {"WIFI_LAKE": str(folder / "lake"), "WIFI_SENSORS_ON": "1"}
         database = environment.pop("DATABASE")
         home = folder / "dagster"
         home.mkdir()

@@ -1,7 +1,7 @@
 """A month in small: ``python -m bench.soak [BATCHES [FOLDER]]``.
 
 Micro-batches of 30 s of the simulated household (900 messages each), as fast as they go, through the daemon's own
-code: its sensors, its queue, Dagster on Postgres; one run of job ``lake`` a batch, and Postgres as a target. Runs are
+code: its sensors, its queue, Dagster on Postgres; one run of job ``lake`` a batch (targets: ``live.py``). Runs are
 executed in this process, so that what a run leaves behind in memory adds up where it can be seen. Every simulated
 six hours ``maintenance`` and ``purge_history`` run, with what they keep shortened as the clock is. It prints what each
 process holds, what the lake's folder and Dagster's events take, and what a batch costs. It is no part of ``make
@@ -30,10 +30,10 @@ from bench import load
 from bench.platform import Platform, platform
 from wifi_assets.demo.air import Air
 from wifi_assets.demo.messages import message
-from wifi_assets.demo.publish import Topic
 from wifi_assets.drain import pending
 from wifi_assets.ingest import lake_of, topic_of
 from wifi_assets.purge import purge
+from wifi_assets.resources.producer import CheckedProducer
 from wifi_assets.schemas import TABLES
 
 BATCHES = 3_000
@@ -98,7 +98,11 @@ def main(batches: int, folder: Path) -> None:
     medians: list[float] = []
     with (
         platform(
-            folder, {"WIFI_LAG_SECONDS": "1"}, names=("kafka", "mongo", "postgres"), daemon=False, dagster=_INSTANCE
+            folder,
+            {"WIFI_LAG_SECONDS": "1", "WIFI_SQL_URL": ""},
+            names=("kafka", "mongo", "postgres"),
+            daemon=False,
+            dagster=_INSTANCE,
         ) as parts,
         WorkspaceProcessContext(parts.instance, WorkspaceFileTarget(["workspace.yaml"])) as workspace,
     ):
@@ -106,9 +110,11 @@ def main(batches: int, folder: Path) -> None:
         # As the launcher of ``deploy/`` has a run do it: connections are kept.
         parts.instance.optimize_for_webserver(statement_timeout=300_000, pool_recycle=3600, max_overflow=20)
         daemon = Daemon(parts, workspace)
-        topic = Topic(parts.settings.kafka_bootstrap, parts.settings.kafka_topic)
+        topic = CheckedProducer({"bootstrap.servers": parts.settings.kafka_bootstrap}, parts.settings.kafka_topic)
         for number in range(1, batches + 1):
-            topic.publish(islice(messages, MESSAGES))
+            for one in islice(messages, MESSAGES):
+                topic.put(one.key, one.value, one.timestamp_ms)
+            topic.flush()
             cpu = parts.processor_seconds()
             daemon.until_caught_up()
             spent.append(parts.processor_seconds() - cpu)

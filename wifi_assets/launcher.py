@@ -39,6 +39,8 @@ _LIBRARIES = [
     "pyarrow.dataset",
     "pydantic_settings",
 ]
+#: Tag of a job whose runs give way to the others where processors are few: how far, 0 to 19 (``nice``).
+NICE = "wifi_assets/nice"
 #: Tag of a run, hidden in the UI: ``_identity`` of its process.
 _PROCESS = f"{HIDDEN_TAG_PREFIX}process"
 #: One that waits for a lock must not wait for ever.
@@ -77,8 +79,8 @@ class ForkingRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         """Begin the run's process, and have it watched."""
         # Counts for the first process only, which is that of all.
         self._processes.set_forkserver_preload(_LIBRARIES)
-        run_id = context.dagster_run.run_id
-        process = self._processes.Process(target=_execute, args=(run_id, self._instance.get_ref()), name=run_id)
+        run_id, nice = context.dagster_run.run_id, int(context.dagster_run.tags.get(NICE, 0))
+        process = self._processes.Process(target=_execute, args=(run_id, nice, self._instance.get_ref()), name=run_id)
         process.start()
         threading.Thread(target=self._watch, args=(run_id, process), name=f"watch {run_id}", daemon=True).start()
 
@@ -126,8 +128,9 @@ def _identity(pid: int) -> str | None:
     return None if state in "ZX" else f"{pid} {values[18]}"
 
 
-def _execute(run_id: str, instance: InstanceRef) -> None:
+def _execute(run_id: str, nice: int, instance: InstanceRef) -> None:
     """The process of one run."""
+    os.nice(nice)
     # Only here: the webserver, which launches nothing, reads this module too.
     from dagster._cli.api import _execute_run_command_body
     from dagster._core.execution.run_cancellation_thread import start_run_cancellation_thread

@@ -68,21 +68,28 @@ def said(dagster: Dagster, run_id: str) -> str:
     return "\n".join(str(one.message) for one in dagster.instance.all_logs(run_id))
 
 
+def worked(dagster: Dagster, job: str) -> tuple[int, int]:
+    """(Parent of the process, how far it gave way) of a run of a job that ends."""
+    run = ended(dagster, launch(dagster, job))
+    assert run.status == DagsterRunStatus.SUCCESS
+    (output,) = [
+        one.dagster_event.step_output_data
+        for one in dagster.instance.all_logs(run.run_id)
+        if one.is_dagster_event and one.dagster_event.is_successful_output
+    ]
+    return output.metadata["parent"].value, output.metadata["nice"].value
+
+
 def test_runs_are_copies_of_one_process_of_the_daemon(dagster: Dagster) -> None:
-    runs = [ended(dagster, launch(dagster, "working")) for _ in range(2)]
-    assert [run.status for run in runs] == [DagsterRunStatus.SUCCESS] * 2
-    parents = set()
-    for run in runs:
-        (output,) = [
-            one.dagster_event.step_output_data
-            for one in dagster.instance.all_logs(run.run_id)
-            if one.is_dagster_event and one.dagster_event.is_successful_output
-        ]
-        parents.add(output.metadata["parent"].value)
-    (parent,) = parents
+    (parent,) = {worked(dagster, "working")[0] for _ in range(2)}
     assert psutil.Process(parent).ppid() == dagster.daemon.pid
     # Their events are in the instance; the terminal is not told each of them too.
     assert "STEP_START" not in (dagster.home / "daemon.log").read_text()
+
+
+def test_a_run_gives_way_as_far_as_its_job_says(dagster: Dagster) -> None:
+    here = psutil.Process(dagster.daemon.pid).nice()
+    assert [worked(dagster, job)[1] - here for job in ("giving_way", "working")] == [7, 0]
 
 
 def test_a_run_that_is_asked_to_end_ends(dagster: Dagster) -> None:

@@ -93,7 +93,7 @@ def draws(context: dg.AssetExecutionContext, name: str, asked: set[date], *, reb
     alone costs a run 0.7 s of CPU, each picture 0.15 s and 5 kB (*measured*). The rule needs no memory of its own:
     the asset's last materialisation tells its hour. Ask before this run reports anything.
     """
-    if len(asked) > _PICTURED:
+    if name not in _PICTURES or len(asked) > _PICTURED:
         return False
     last = context.instance.get_latest_materialization_event(dg.AssetKey(name))
     return rebuilt or last is None or last.timestamp // _HOUR != time.time() // _HOUR
@@ -101,7 +101,7 @@ def draws(context: dg.AssetExecutionContext, name: str, asked: set[date], *, reb
 
 def pictures(lake: Lake, name: str, days: set[date]) -> dict[str, dg.MetadataValue[Any]]:
     """What a picture says better about these days of a table, the newest if they are many; the UI shows Markdown."""
-    if not days or name not in _PICTURES:
+    if not days:
         return {}
     # matplotlib costs every process that imports it, and most runs draw nothing.
     from wifi_assets.report import charts, fields, graph
