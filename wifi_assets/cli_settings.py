@@ -4,7 +4,7 @@ import click
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from wifi_assets.settings import Settings
+from wifi_assets.settings import MisspeltError, Settings
 
 
 def settings_or_usage_error() -> Settings:
@@ -15,6 +15,8 @@ def settings_or_usage_error() -> Settings:
     """
     try:
         return Settings()
+    except MisspeltError as error:
+        raise click.UsageError(f"a setting is wrong: {error}") from None
     except ValidationError as error:
         wrong = "; ".join(
             f"WIFI_{'_'.join(str(part) for part in one['loc']).upper()}: {one['msg']}" for one in error.errors()

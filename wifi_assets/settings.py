@@ -5,13 +5,16 @@ stand beside the code that uses them.
 """
 
 import re
+from collections.abc import Iterable
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
+from pydantic_settings.sources import PydanticBaseSettingsSource
 
 from wifi_assets.frames.privacy import Mode
 from wifi_assets.schemas import TABLES
@@ -20,11 +23,27 @@ from wifi_assets.schemas import TABLES
 _KEY_OCTETS = 16
 #: What a bearer token may consist of (RFC 6750, 2.1), and from which length on nobody guesses it.
 _TOKEN = re.compile(r"[\w.~+/-]{16,}=*", re.ASCII)
+_PREFIX = "WIFI_"
+#: How like a setting's a name must be to be meant for it; other programs have variables that begin with WIFI_ too.
+_ALIKE = 0.75
+
+
+class MisspeltError(ValueError):
+    """A variable is none of the settings, and is named nearly like one: ignored, it would do harm silently."""
 
 
 def _listed(value: object) -> object:
     """The parts of a text with commas."""
     return [part for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _check_names(given: Iterable[str], known: Iterable[str]) -> None:
+    settings = [name.upper() for name in known]
+    for name in sorted(name.upper() for name in given):
+        bare = name.removeprefix(_PREFIX)
+        if bare != name and bare not in settings and (alike := get_close_matches(bare, settings, cutoff=_ALIKE)):
+            meant = " or ".join(_PREFIX + one for one in alike)
+            raise MisspeltError(f"{name} is no setting; is {meant} meant?")
 
 
 class Settings(BaseSettings):
@@ -36,7 +55,7 @@ class Settings(BaseSettings):
 
     # A value that is refused may be a secret in the wrong place.
     model_config = SettingsConfigDict(
-        env_prefix="WIFI_",
+        env_prefix=_PREFIX,
         env_file=".env",
         # Compose passes on a variable that its user left empty.
         env_ignore_empty=True,
@@ -44,6 +63,24 @@ class Settings(BaseSettings):
         frozen=True,
         hide_input_in_errors=True,
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The usual ones.
+
+        Raises:
+            MisspeltError: A variable has a name that is nearly a setting's.
+        """
+        named = (one for one in (env_settings, dotenv_settings) if isinstance(one, EnvSettingsSource))
+        _check_names((name for one in named for name in one.env_vars), settings_cls.model_fields)
+        return init_settings, env_settings, dotenv_settings, file_secret_settings
 
     kafka_bootstrap: str = Field("127.0.0.1:9092", description="host:port of one or more brokers, comma separated")
     kafka_topic: str = Field("pcap", description="topic of decoded frames, one frame a message")

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from wifi_assets.cli import main
-from wifi_assets.settings import Settings
+from wifi_assets.settings import MisspeltError, Settings
 
 KEY = "sixteen bytes it is"
 
@@ -32,6 +32,8 @@ KEY = "sixteen bytes it is"
         ("PSEUDONYMS", "device", "WIFI_PSEUDONYM_KEY: WIFI_PSEUDONYMS=device needs a key of at least 16 bytes"),
         ("HASH_SSIDS", "1", "WIFI_PSEUDONYM_KEY: WIFI_HASH_SSIDS needs a key of at least 16 bytes"),
         ("PSEUDONYM_KEY", "short-geheim", "WIFI_PSEUDONYM_KEY: a key has at least 16 bytes"),
+        ("PSEUDONYM", "geheim", "WIFI_PSEUDONYM is no setting; is WIFI_PSEUDONYMS or WIFI_PSEUDONYM_KEY meant?"),
+        ("KEEP_DAYS", "30", "WIFI_KEEP_DAYS is no setting; is WIFI_KEEP_RUNS_DAYS meant?"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(
@@ -54,3 +56,15 @@ def test_a_key_alone_hides_nothing() -> None:
     settings = Settings(_env_file=None, pseudonym_key=KEY)  # type: ignore[call-arg,arg-type]
     assert (settings.pseudonyms, settings.hash_ssids) == ("none", False)
     assert KEY not in repr(settings)
+
+
+def test_a_misspelt_name_in_the_file_is_refused_and_what_others_call_theirs_is_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".env").write_text("WIFI_SSID=home\nWIFI_PASSWORD=x\nHASH_SSID=1\nWIFI_KAFKA_TOPIC=air\n")
+    assert Settings().kafka_topic == "air"
+    with Path(".env").open("a") as file:
+        file.write("wifi_hash_ssid=1\n")
+    with pytest.raises(MisspeltError, match=r"^WIFI_HASH_SSID is no setting; is WIFI_HASH_SSIDS meant\?$"):
+        Settings()
