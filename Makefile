@@ -12,12 +12,12 @@ help: ## List what can be done
 setup: .venv/.done ## Python packages into .venv; tshark if it can be installed
 
 .venv/.done: requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=…" if sys.version_info < (3, 11) else 0)'
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.lock
-	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps -e .
-	sh tools/install-package.sh tshark "captures"
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=…" if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.lock
+	@$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps -e .
+	@sh tools/install-package.sh tshark "captures" >&2
+	@touch $@
 
 demo: setup ## Three simulated days through Kafka, Dagster and into every table, checked against the truth
 	$(BIN)/wifi-assets demo --folder $(DEMO)
@@ -39,10 +39,10 @@ bench: setup ## Speed on this machine; needs a quiet one
 	$(BIN)/python -m bench
 
 services: setup ## Kafka, MongoDB protocol, Postgres, Elasticsearch and Neo4j on free local ports, with their settings
-	$(BIN)/python -m wifi_assets_tests.services start
+	@$(BIN)/python -m wifi_assets_tests.services start
 
 services-stop: ## Stop them
-	$(BIN)/python -m wifi_assets_tests.services stop
+	@$(BIN)/python -m wifi_assets_tests.services stop
 
 lock: setup ## Newest versions into requirements.lock
 	$(BIN)/python -m pip install -q uv

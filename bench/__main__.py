@@ -1,4 +1,4 @@
-"""Every measurement, one after the other, each in a process of its own: ``python -m bench``."""
+"""The measurements that take no hours, one after the other, each in a process of its own: ``python -m bench``."""
 
 import subprocess
 import sys
