@@ -99,8 +99,8 @@ def _watch(parts: Platform, minutes: float) -> Behind:
     behind = Behind()
     for number in range(int(minutes * 60 / _LOOK)):
         time.sleep(_LOOK)
-        state = kafka.look()
-        messages, seconds = behind.look(sum(state.high), sum(pending(lake, state, kafka.topic)))
+        state, waiting = pending(lake, kafka)
+        messages, seconds = behind.look(sum(state.high), sum(waiting))
         if number % (60 // _LOOK) == 0:
             line = {
                 "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -129,7 +129,7 @@ def _versions_behind(parts: Platform) -> dict[str, int]:
 def _wait_until_all_is_there(parts: Platform) -> None:
     lake, kafka = lake_of(parts.settings), topic_of(parts.settings)
     end = time.monotonic() + _CATCH_UP_SECONDS
-    while (waiting := sum(pending(lake, kafka.look(), kafka.topic))) or (versions := _versions_behind(parts)):
+    while (waiting := sum(pending(lake, kafka)[1])) or (versions := _versions_behind(parts)):
         if time.monotonic() > end:
             print(f"not caught up within {_CATCH_UP_SECONDS} s: {waiting} messages, versions {versions}", flush=True)
             return

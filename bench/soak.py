@@ -73,7 +73,7 @@ class Daemon:
 
     def until_caught_up(self) -> None:
         """Turn until the lake holds all of the topic and no run is under way."""
-        while sum(pending(self.lake, self.kafka.look(), self.kafka.topic)) or self._under_way():
+        while sum(pending(self.lake, self.kafka)[1]) or self._under_way():
             self.turn()
 
     def turn(self) -> None:

@@ -95,18 +95,21 @@ def drain(
     return drained
 
 
-def pending(lake: Lake, state: TopicState, name: str) -> list[int]:
-    """Messages that wait, by partition; looks only.
+def pending(lake: Lake, kafka: KafkaTopic) -> tuple[TopicState, list[int]]:
+    """What the topic holds, and how many messages of it wait, by partition; looks only.
 
     Raises:
+        KafkaUnavailable: The topic cannot be looked at.
         TopicChangedError: As ``drain`` would.
     """
-    topic = lake.topic()
-    if topic is None:
-        return [high - low for low, high in zip(state.low, state.high, strict=True)]
-    _check_same(topic, name, state)
-    starts = _starts(lake.open("frames"), topic, state, accept_loss=False)
-    return [high - start for start, high in zip(starts, state.high, strict=True)]
+    topic, frames = lake.topic(), lake.look("frames")
+    # Not before: what a run drains meanwhile would lie beyond these marks, as if the broker had lost messages.
+    state = kafka.look()
+    starts = state.low
+    if topic is not None and frames is not None:
+        _check_same(topic, kafka.topic, state)
+        starts = _starts(frames, topic, state, accept_loss=False)
+    return state, [high - start for start, high in zip(starts, state.high, strict=True)]
 
 
 def _drain_once(
@@ -118,10 +121,14 @@ def _drain_once(
     progress: Callable[[int, int], None],
     drained: Drained,
 ) -> None:
+    at_first = lake.look("frames")
     state = kafka.look()
     claim(lake, rules.privacy)
     topic = _topic(lake, kafka.topic, state, accept_loss=accept_loss)
     frames, base = lake.tidy("frames"), topic.generation * GENERATION
+    if frames.positions(KAFKA) != (at_first.positions(KAFKA) if at_first is not None else []):
+        # Beyond what the topic had at the look, which is not to be taken for messages that the broker lost.
+        raise OvertakenError(f"table frames: another run drained {topic.name} meanwhile")
     starts = _starts(frames, topic, state, accept_loss=accept_loss)
     if not drained.start:
         drained.start = starts

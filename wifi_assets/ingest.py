@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from wifi_assets.drain import Drained, drain
+from wifi_assets.engine import engine
 from wifi_assets.frames.devices import renamed
 from wifi_assets.frames.message import Rules
 from wifi_assets.frames.privacy import Privacy
@@ -80,13 +81,18 @@ def store_devices(lake: Lake, source: DeviceSource | None, *, allow_empty: bool 
 
 
 def _follow_names(lake: Lake) -> None:
-    """Bring ``device_names`` from the version of ``devices`` that it has seen to the newest."""
+    """Bring ``device_names`` to what ``devices`` holds now."""
     own, devices = lake.open("device_names"), lake.open("devices")
     seen = own.upstream_version("devices")
     if seen == devices.version:
         return
-    before = lake.at("devices", seen) if seen is not None else None
-    old = before.rows().to_table() if before is not None else devices.table.schema.empty_table()
+    with engine() as run:
+        # By its own account: the version of devices that it saw may be gone.
+        run.view("device_names", own.rows())
+        old = run.query(
+            """SELECT mac, arg_max_null(new_name, "at") AS name FROM device_names
+            GROUP BY mac HAVING arg_max(event, "at") <> 'vanished'"""
+        )
     events = renamed(old, devices.rows().to_table(), datetime.now(UTC))
     lake.append(own, events, {}, {"devices": devices.version})
 

@@ -242,7 +242,8 @@ class Lake:
 
     def topic(self) -> Topic | None:
         """The topic that frames were drained from; None before the first drain."""
-        known = self.open("frames").delta.metadata().configuration.get(_TOPIC)
+        frames = self.look("frames")
+        known = frames.delta.metadata().configuration.get(_TOPIC) if frames is not None else None
         if known is None:
             return None
         name, topic_id, generation = known.split("|")
@@ -305,16 +306,19 @@ class Lake:
         delta.cleanup_metadata()
         return len(removed)
 
-    def delete_before(self, name: str, first: date) -> set[date]:
-        """Drop whole days before ``first``; returns them. Progress stays, so they do not come back."""
-        snapshot = self.open(name)
-        gone = {day for day in snapshot.days() if day < first}
+    def delete_before(self, at: Snapshot, first: date) -> set[date]:
+        """Drop whole days before ``first``; returns them. Progress stays, so they do not come back.
+
+        Raises:
+            OvertakenError: The table moved on since ``at`` was opened.
+        """
+        gone = {day for day in at.days() if day < first}
         if gone:
             # A day that was taken once stays so when more days are to be kept later.
-            kept_from = max(first, snapshot.kept_from()).toordinal()
-            transactions = [Transaction(KEPT_FROM, kept_from), Transaction(WHOLE, snapshot.version + 1)]
-            with overtaken(name):
-                snapshot.delta.delete(
+            kept_from = max(first, at.kept_from()).toordinal()
+            transactions = [Transaction(KEPT_FROM, kept_from), Transaction(WHOLE, at.version + 1)]
+            with overtaken(at.table.name):
+                at.delta.delete(
                     f"day < '{first}'",
                     commit_properties=CommitProperties(app_transactions=transactions, max_commit_retries=0),
                 )

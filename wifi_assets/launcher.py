@@ -58,6 +58,7 @@ class ForkingRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         self._inst_data = inst_data
         self._processes = multiprocessing.get_context("forkserver")
+        self._starting = threading.Lock()
         super().__init__()
 
     @property
@@ -81,7 +82,11 @@ class ForkingRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         self._processes.set_forkserver_preload(_LIBRARIES)
         run_id, nice = context.dagster_run.run_id, int(context.dagster_run.tags.get(NICE, 0))
         process = self._processes.Process(target=_execute, args=(run_id, nice, self._instance.get_ref()), name=run_id)
-        process.start()
+        with self._starting:
+            process.start()
+            # Whoever starts the next one would ask all before it how they ended, beside the thread that waits for it:
+            # one of the two then hears 255. And the daemon would wait for its runs when it ends.
+            multiprocessing.process._children.discard(process)  # type: ignore[attr-defined]
         threading.Thread(target=self._watch, args=(run_id, process), name=f"watch {run_id}", daemon=True).start()
 
     def terminate(self, run_id: str) -> bool:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from wifi_assets.compute import Done, compute, open_from, upstream_of
 from wifi_assets.engine import Engine, engine
 from wifi_assets.lake import Lake, OvertakenError
-from wifi_assets.snapshot import WHOLE, Snapshot
+from wifi_assets.snapshot import MOVED, WHOLE, Snapshot
 
 #: Upstream rows that are folded in at once; more are counted day by day, so that one day bounds the memory.
 _FOLDED = 250_000
@@ -64,7 +64,9 @@ def _follow_days(lake: Lake, own: Snapshot, source: Snapshot, done: Done) -> Non
     first = open_from(own, source)
     came = {path: day for path, day in news.added.items() if day >= first and day not in news.replaced}
     rows = source.read(came)
-    if not own.table.folds or not came or rows.count_rows() > _FOLDED:
+    # Days that a pass computed whole before something ended it hold new rows already.
+    begun = (own.upstream_version(WHOLE) or 0) > (own.upstream_version(MOVED) or 0)
+    if begun or not own.table.folds or not came or rows.count_rows() > _FOLDED:
         _replace(lake, own, source, news.days, done)
         return
     if news.replaced:
@@ -122,7 +124,7 @@ def _replace(
         version = own.version + 1
         versions = {WHOLE: version}
         if last and number == len(groups):
-            versions[upstream] = source.version
+            versions |= {upstream: source.version, MOVED: version}
         lake.replace(own, rows, group, {}, versions)
         done.add(len(rows), news)
         done.whole |= news
@@ -131,7 +133,7 @@ def _replace(
         if own.version != version:
             raise OvertakenError(f"table {name}: another run wrote between two days")
     if last and not groups:
-        lake.append(own, own.table.schema.empty_table(), {}, {upstream: source.version})
+        lake.append(own, own.table.schema.empty_table(), {}, {upstream: source.version, MOVED: own.version + 1})
     return own
 
 
@@ -264,7 +266,7 @@ def _fold(lake: Lake, run: Engine, own: Snapshot, days: set[date], versions: dic
     Returns:
         Rows of these groups.
     """
-    table = own.table
+    table, versions = own.table, {**versions, MOVED: own.version + 1}
     run.view(table.name, own.rows(days=days).to_table())
     changed = compute(lake, run, table.name)
     days = days | set(changed[str(table.partition)].unique().to_pylist())

@@ -84,16 +84,31 @@ def _reparse_day(lake: Lake, kafka: KafkaTopic, rules: Rules, day: date) -> set[
         )
         columns = ", ".join(quarantine.table.schema.names)
         all_refused = run.query(
-            f"SELECT {columns} FROM quarantine ANTI JOIN wanted USING ({_KEY}) "  # noqa: S608
+            f"SELECT {columns} FROM quarantine ANTI JOIN new_refused USING ({_KEY}) "  # noqa: S608
             f"UNION ALL SELECT {columns} FROM new_refused"
         )
-    # A crash between the two leaves messages in both; reading the day again mends it, for it looks in both.
+    # What stops between these commits leaves messages in both tables and none in neither; reading the day again mends
+    # it, for it looks in both.
+    if refused_days:
+        lake.replace(quarantine, all_refused, refused_days, {KAFKA: quarantine.positions(KAFKA)})
     if days:
         unread = f"{KAFKA}/unread"
         lake.replace(frames, all_frames, days, {KAFKA: frames.positions(KAFKA), unread: frames.positions(unread)})
-    if refused_days:
-        lake.replace(quarantine, all_refused, refused_days, {KAFKA: quarantine.positions(KAFKA)})
+    repeat_when_overtaken(lambda: _let_go(lake, new_frames, refused_days))
     return days
+
+
+def _let_go(lake: Lake, frames: pa.Table, days: set[date]) -> None:
+    """Take from quarantine what is a frame now."""
+    quarantine = lake.open("quarantine")
+    stored = quarantine.rows(days=days)
+    with engine() as run:
+        run.view("frames", frames)
+        run.view("quarantine", stored)
+        columns = ", ".join(quarantine.table.schema.names)
+        left = run.query(f"SELECT {columns} FROM quarantine ANTI JOIN frames USING ({_KEY})")  # noqa: S608
+    if len(left) < stored.count_rows():
+        lake.replace(quarantine, left, days, {KAFKA: quarantine.positions(KAFKA)})
 
 
 def _read_again(

@@ -36,6 +36,9 @@ KAFKA = "kafka"
 KEPT_FROM = "retention"
 #: Application transaction: the newest version of a table that holds other than its upstream's new rows folded in.
 WHOLE = "whole"
+#: Application transaction: the version with which a table's progress in its upstream's versions last moved. What was
+#: computed whole after it holds rows that are still to come.
+MOVED = "moved"
 #: Application transaction that holds the table's own version at which stored rows were last replaced.
 REWRITTEN = "rewritten"
 

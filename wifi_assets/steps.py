@@ -5,6 +5,8 @@ what is counted (``recompute.py``), the drain of Kafka (``drain.py``), the SQL (
 (``lake.py``), Dagster.
 """
 
+import random
+import time
 from collections.abc import Callable
 from datetime import date
 from typing import TypeVar
@@ -20,6 +22,8 @@ from wifi_assets.snapshot import KAFKA, POSITION, Snapshot
 WINDOW = 250_000
 #: Tries until a step gives way: each lost race means that another run has done the work.
 _TRIES = 10
+#: Longest pause before a try, s: beside a run that commits every second, ten tries without one are soon over.
+_PAUSE = 5.0
 
 T = TypeVar("T")
 
@@ -31,11 +35,11 @@ def repeat_when_overtaken(step: Callable[[], T], more: int = 0) -> T:
         step: Goes on where it was when it is called again.
         more: Further tries, for a step of many commits, each of which may be overtaken.
     """
-    for _ in range(_TRIES + more - 1):
+    for number in range(_TRIES + more - 1):
         try:
             return step()
         except OvertakenError:
-            continue
+            time.sleep(random.uniform(0, min(_PAUSE, 0.05 * 2**number)))  # noqa: S311 - no secret
     return step()
 
 
@@ -99,12 +103,18 @@ def drop_before(lake: Lake, name: str, first: date) -> set[date]:
     Returns:
         The days dropped.
     """
-    if not any(day < first for day in lake.open(name).days()):
-        return set()
-    for follower, table in TABLES.items():
-        if table.upstream == name:
-            catch_up(lake, follower)
-    return repeat_when_overtaken(lambda: lake.delete_before(name, first))
+
+    def drop() -> set[date]:
+        at = lake.open(name)
+        if not any(day < first for day in at.days()):
+            return set()
+        for follower, table in TABLES.items():
+            if table.upstream == name:
+                catch_up(lake, follower)
+        # Of the version that they have taken in, and no newer one.
+        return lake.delete_before(at, first)
+
+    return repeat_when_overtaken(drop)
 
 
 # ---------------------------------------------------------------- append

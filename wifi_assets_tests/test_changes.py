@@ -322,7 +322,7 @@ class Following(RuleBasedStateMachine):
 
     @rule(first=_DAYS)
     def drop_old_days(self, first: date) -> None:
-        self.lake.delete_before("packet_stats", first)
+        self.lake.delete_before(self.lake.open("packet_stats"), first)
         self.model = {key: count for key, count in self.model.items() if key[0] >= first}
 
     @rule()

@@ -17,7 +17,7 @@ from wifi_assets.drain import Drained, TopicChangedError, drain, pending
 from wifi_assets.ingest import ingest, lake_of, rules_of, topic_of
 from wifi_assets.lake import Lake
 from wifi_assets.lake import Topic as LakeTopic
-from wifi_assets.resources.kafka import Batch, KafkaTopic
+from wifi_assets.resources.kafka import Batch, KafkaTopic, TopicState
 from wifi_assets.schemas import TABLES
 from wifi_assets.settings import Settings
 from wifi_assets.snapshot import KAFKA
@@ -63,7 +63,7 @@ def refused(settings: Settings, words: str) -> None:
     with pytest.raises(TopicChangedError, match=words):
         ingest(settings)
     with pytest.raises(TopicChangedError, match=words):
-        pending(lake, topic_of(settings).look(), settings.kafka_topic)
+        pending(lake, topic_of(settings))
     assert (versions(lake), lake.topic()) == before
 
 
@@ -75,7 +75,7 @@ def test_a_drain_says_what_it_did_and_what_waits(kafka: Server, tmp_path: Path) 
     settings = settings_of(topic, tmp_path, batch=300)
     lake, kafka_topic = lake_of(settings), topic_of(settings)
     highs = kafka_topic.look().high
-    assert pending(lake, kafka_topic.look(), topic.name) == highs
+    assert pending(lake, kafka_topic)[1] == highs
     told: list[tuple[int, int]] = []
     done = drain(lake, kafka_topic, rules_of(settings), 300, progress=lambda *step: told.append(step))
     assert (done.start, done.end, done.lag) == ([0, 0], highs, 0)
@@ -84,9 +84,9 @@ def test_a_drain_says_what_it_did_and_what_waits(kafka: Server, tmp_path: Path) 
     assert done.days == {row["day"] for row in ask(lake, "SELECT DISTINCT day FROM frames")}
     assert done.commits == len(told) == 4
     assert told[-1] == (1000, 1000)
-    assert pending(lake, kafka_topic.look(), topic.name) == [0, 0]
+    assert pending(lake, kafka_topic)[1] == [0, 0]
     topic.publish(MESSAGES[1000:1010])
-    assert sum(pending(lake, kafka_topic.look(), topic.name)) == 10
+    assert sum(pending(lake, kafka_topic)[1]) == 10
     assert drained(settings).start == highs
     assert sum(check_account(lake)) == 1010
 
@@ -110,12 +110,35 @@ def test_a_drain_holds_two_batches_at_most(kafka: Server, tmp_path: Path, monkey
     assert max(held) == 2
 
 
+def test_what_another_run_drains_after_the_look_is_not_taken_for_lost(
+    kafka: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = topic_with(kafka, MESSAGES[:1000])
+    lake = lake_of(settings := settings_of(topic, tmp_path, batch=300))
+    drained(settings)
+    look, more = KafkaTopic.look, [MESSAGES[1000:1500], MESSAGES[1500:2000]]
+
+    def and_another_run(self: KafkaTopic) -> TopicState:
+        state = look(self)
+        with monkeypatch.context() as patched:
+            patched.setattr(KafkaTopic, "look", look)
+            if more:
+                topic.publish(more.pop())
+                drained(settings)
+        return state
+
+    monkeypatch.setattr(KafkaTopic, "look", and_another_run)
+    assert pending(lake, topic_of(settings))[1] == [0]
+    drained(settings)
+    assert check_account(lake) == [2000]
+
+
 def test_an_empty_topic_is_drained_too(kafka: Server, tmp_path: Path) -> None:
     topic = topic_with(kafka, partitions=3)
     settings = settings_of(topic, tmp_path)
     lake = ingested(settings)
     assert all(rows.total() == 0 for rows in contents(lake).values())
-    assert pending(lake, topic_of(settings).look(), topic.name) == [0, 0, 0]
+    assert pending(lake, topic_of(settings))[1] == [0, 0, 0]
     topic.publish(MESSAGES[:10])
     ingested(settings)
     assert sum(check_account(lake)) == 10
@@ -185,7 +208,7 @@ def test_nothing_but_aborted_transactions_moves_the_position(kafka: Server, tmp_
     settings = settings_of(topic, tmp_path)
     lake = ingested(settings)
     assert check_account(lake) == [11]
-    assert pending(lake, topic_of(settings).look(), topic.name) == [0]
+    assert pending(lake, topic_of(settings))[1] == [0]
     topic.publish(MESSAGES[:10])
     ingested(settings)
     assert check_account(lake) == [21]
@@ -287,7 +310,7 @@ def test_offsets_lost_to_retention_are_named_and_left_on_demand(kafka: Server, t
     lake = ingested(settings)
     topic.publish(MESSAGES[1000:])
     _lose(topic, 900)
-    assert pending(lake, topic_of(settings).look(), topic.name) == [len(MESSAGES) - 1000]
+    assert pending(lake, topic_of(settings))[1] == [len(MESSAGES) - 1000]
     _lose(topic, 1234)
     refused(
         settings, f"topic {topic.name}, partition 0: offsets 1000 to 1233 were deleted .*accept_loss.*retention.ms=-1"

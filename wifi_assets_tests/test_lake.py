@@ -66,7 +66,7 @@ def test_progress_is_read_back_and_outlives_whatever_is_done_to_the_table(lake: 
     lake.replace(lake.open("acks"), rows((0, 0)), {DAY}, {})
     stored = rows_of(rows((0, 0)))
     check()
-    assert lake.delete_before("acks", DAY + timedelta(days=1)) == {DAY}
+    assert lake.delete_before(lake.open("acks"), DAY + timedelta(days=1)) == {DAY}
     stored = rows_of(rows())
     check()
 
@@ -228,7 +228,7 @@ def test_days_that_changed_between_two_versions(lake: Lake) -> None:
     assert lake.compact("acks", at_least=2) == 2
     # The same rows in another file: no harm in looking at the day again, but never the other way round.
     assert changed(third) <= {DAY}
-    lake.delete_before("acks", later)
+    lake.delete_before(lake.open("acks"), later)
     assert changed(third) == {DAY}
 
 
@@ -236,14 +236,14 @@ def test_days_are_deleted_whole_and_only_before(lake: Lake) -> None:
     days = [DAY + timedelta(days=n) for n in range(4)]
     for number, day in enumerate(days):
         lake.append(lake.open("acks"), rows((0, number), day=day), {"frames": [number + 1]})
-    assert lake.delete_before("acks", days[2]) == {days[0], days[1]}
+    assert lake.delete_before(lake.open("acks"), days[2]) == {days[0], days[1]}
     assert lake.open("acks").days() == {days[2], days[3]}
     version = lake.open("acks").version
-    assert lake.delete_before("acks", days[2]) == set()
+    assert lake.delete_before(lake.open("acks"), days[2]) == set()
     assert lake.open("acks").version == version
     # More days are to be kept from now on: what was taken stays taken, though a late row is there again.
     lake.append(lake.open("acks"), rows((0, 9), day=days[0]), {"frames": [10]})
-    assert lake.delete_before("acks", days[1]) == {days[0]}
+    assert lake.delete_before(lake.open("acks"), days[1]) == {days[0]}
     assert lake.open("acks").kept_from() == days[2]
 
 

@@ -1,9 +1,11 @@
 """What is folded in equals what is counted whole, whatever happens in between and whoever looks when."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
 import pyarrow as pa
 import pytest
@@ -147,6 +149,38 @@ def test_a_run_between_two_replaced_days_is_noticed(tmp_path: Path, monkeypatch:
     check_counts(lake, tmp_path / "whole")
 
 
+@contextmanager
+def ended_after(days: int) -> Iterator[None]:
+    """Something ends a pass that counts day by day after so many of them."""
+    replace, done = Lake.replace, list[None]()
+
+    def ending(self: Lake, *others: object, **more: object) -> None:
+        if len(done) == days:
+            raise KeyboardInterrupt
+        replace(self, *others, **more)  # type: ignore[arg-type]
+        done.append(None)
+
+    with patch.object(recompute, "_FOLDED", 5), patch.object(Lake, "replace", ending), suppress(KeyboardInterrupt):
+        yield
+
+
+@pytest.mark.parametrize("days", [1, 2])
+def test_days_that_an_ended_pass_counted_are_not_counted_twice(tmp_path: Path, days: int) -> None:
+    frames = some_frames(300)
+    lake = lake_with(tmp_path / "lake", frames[:200])
+    catch_up_all(lake)
+    append(lake, frames[200:])
+    catch_up(lake, "probes")
+    catch_up(lake, "probes_enriched")
+    for name in COUNTED:
+        with ended_after(days):
+            catch_up(lake, name)
+    # What is left is few enough to be folded in.
+    rebuild(lake, "probes_enriched", {DAYS[2]})
+    catch_up_all(lake)
+    check_counts(lake, tmp_path / "whole")
+
+
 def test_a_table_kept_by_other_days_is_refused(tmp_path: Path) -> None:
     lake, name = Lake(str(tmp_path)), "networks_looked_for"
     write_deltalake(lake.uri(name), TABLES[name].schema.empty_table())
@@ -191,6 +225,11 @@ class Counting(RuleBasedStateMachine):
     @rule(name=_TABLES)
     def one_catches_up(self, name: str) -> None:
         catch_up(self.lake, name)
+
+    @rule(name=st.sampled_from(COUNTED), days=st.integers(0, 2))
+    def one_is_ended_on_its_way(self, name: str, days: int) -> None:
+        with ended_after(days):
+            catch_up(self.lake, name)
 
     @rule(names=st.sets(st.sampled_from(["frames", *FOLLOWERS]), min_size=1, max_size=5))
     def files_are_merged(self, names: set[str]) -> None:

@@ -254,7 +254,7 @@ def test_days_that_were_deleted_do_not_come_back_with_the_next_rows(tmp_path: Pa
     catch_up_all(lake)
     kept = ask(lake, "SELECT * FROM packet_stats ORDER BY ALL")
     for name in ("frames", "probes", "acks"):
-        lake.delete_before(name, DAYS[1])
+        lake.delete_before(lake.open(name), DAYS[1])
     assert lake.open("frames").days() == {DAYS[1], DAYS[2]}
     append(lake, [frame for frame in frames[200:] if frame["day"] != DAYS[0]])
     done = catch_up(lake, "probes")
@@ -274,7 +274,7 @@ def test_what_was_counted_of_days_that_retention_took_stays(tmp_path: Path) -> N
     totals = ask(lake, "SELECT sum(probes) AS n FROM probe_stats_by_source_device")[0]["n"]
     for name, table in TABLES.items():
         if table.kind == "append" and table.partitioned:
-            lake.delete_before(name, DAYS[1])
+            lake.delete_before(lake.open(name), DAYS[1])
     new = [frame for frame in frames[200:] if frame["day"] != DAYS[0]]
     append(lake, new)
     catch_up_all(lake)
@@ -363,3 +363,24 @@ def test_what_is_dropped_was_counted_before(tmp_path: Path) -> None:
     for name in FOLLOWERS:
         if name not in ("probes", "probes_enriched"):
             assert ask(lake, f"SELECT * FROM {name} ORDER BY ALL") == ask(whole, f"SELECT * FROM {name} ORDER BY ALL")
+
+
+def test_what_comes_while_the_followers_catch_up_is_not_dropped_unseen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = some_frames(300)
+    lake = lake_with(tmp_path, frames[:200])
+    caught_up = steps.catch_up
+
+    def and_a_drain(lake: Lake, name: str) -> steps.Done:
+        done = caught_up(lake, name)
+        if name == "probes" and lake.open("frames").positions(KAFKA) == [100, 100]:
+            append(lake, frames[200:])
+        return done
+
+    monkeypatch.setattr(steps, "catch_up", and_a_drain)
+    assert drop_before(lake, "frames", DAYS[1]) == {DAYS[0]}
+    catch_up_all(lake)
+    assert lake.open("frames").days() == {DAYS[1], DAYS[2]}
+    probes = sum(frame["frame_subtype"] == 4 for frame in frames)
+    assert ask(lake, "SELECT count(*) AS n FROM probes") == [{"n": probes}]

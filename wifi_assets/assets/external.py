@@ -57,13 +57,12 @@ def _topic(lake: Lake, kafka: KafkaTopic, bootstrap: str) -> dg.AssetsDefinition
     def observe_topic() -> Iterator[dg.ObserveResult]:
         """Without a data version: the topic moves on all the time, and no day is out of date by that."""
         with said_plainly():
-            state = kafka.look()
             waiting: list[int] | None = None
             metadata: dict[str, Any] = {}
             try:
-                waiting = pending(lake, state, kafka.topic)
+                state, waiting = pending(lake, kafka)
             except TopicChangedError as error:
-                metadata["problem"] = str(error)
+                state, metadata["problem"] = kafka.look(), str(error)
         lines = [
             {"partition": partition, "first offset kept": low, "high watermark": high, "kept": high - low}
             | ({"lag": waiting[partition]} if waiting is not None else {})

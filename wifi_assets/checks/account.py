@@ -171,18 +171,19 @@ def build(lake: Lake, kafka: KafkaTopic) -> list[dg.AssetChecksDefinition]:
     )
     def check_topic() -> dg.AssetCheckResult:
         with said_plainly():
-            state = kafka.look()
+            problem, lag = None, {}
+            try:
+                state, waiting = pending(lake, kafka)
+                lag = {"lag": sum(waiting), "by partition": str(waiting)}
+            except TopicChangedError as error:
+                state, problem = kafka.look(), str(error)
         metadata: dict[str, Any] = {
             "partitions": len(state.high),
             "first offsets kept": str(state.low),
             "high watermarks": str(state.high),
             "topic id": state.topic_id,
         }
-        try:
-            waiting = pending(lake, state, kafka.topic)
-        except TopicChangedError as error:
-            return dg.AssetCheckResult(passed=False, metadata=metadata, description=str(error))
-        return dg.AssetCheckResult(passed=True, metadata=metadata | {"lag": sum(waiting), "by partition": str(waiting)})
+        return dg.AssetCheckResult(passed=problem is None, metadata=metadata | lag, description=problem)
 
     return [check_account, check_topic]
 

@@ -119,7 +119,7 @@ def renamed(old: pa.Table, new: pa.Table, at: datetime) -> pa.Table:
     """What happened to the names between two states of ``devices``.
 
     Args:
-        old: The table as it was; an empty one at first, then every device appears.
+        old: ``mac`` and ``name`` of each device as it was; none at first, then every device appears.
         new: The table as it is.
         at: When ``new`` was read, aware.
 

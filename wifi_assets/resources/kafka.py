@@ -16,7 +16,6 @@ from typing import Any
 
 import pyarrow as pa
 from confluent_kafka import (
-    TIMESTAMP_NOT_AVAILABLE,
     Consumer,
     KafkaError,
     KafkaException,
@@ -26,6 +25,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 
 from wifi_assets.demo.broker import is_embedded
+from wifi_assets.frames.message import LAST_MILLISECOND
 from wifi_assets.frames.parse import MESSAGES
 
 #: Seconds until a silent broker is an error: people wait no longer for a sentence.
@@ -274,11 +274,10 @@ class _Rows:
     def add(self, messages: list[Any]) -> None:
         if not messages:
             return
-        # Kafka's timestamps count milliseconds; a message without one counts as read now.
+        # Kafka's timestamps count milliseconds. A message without one (-1, as the protocol has it), or with one that no
+        # calendar has since its producer counts otherwise, counts as read now.
         now = int(datetime.now(UTC).timestamp() * 1000)
-        times = [t for kind, t in (m.timestamp() for m in messages)]
-        if any(m.timestamp()[0] == TIMESTAMP_NOT_AVAILABLE for m in messages[:1]) or min(times) < 0:
-            times = [t if t >= 0 else now for t in times]
+        times = [t if 0 <= t <= LAST_MILLISECOND else now for _, t in (m.timestamp() for m in messages)]
         self._chunks.append(
             pa.record_batch(
                 [

@@ -218,7 +218,7 @@ def _positions(lake: Lake) -> list[int]:
 
 def _why(lake: Lake, kafka: KafkaTopic) -> str:
     try:
-        waiting = sum(pending(lake, kafka.look(), kafka.topic))
+        waiting = sum(pending(lake, kafka)[1])
     except (KafkaUnavailable, TopicChangedError) as error:
         return str(error)
     if waiting:

@@ -46,8 +46,8 @@ def unifi_devices_sensor(
             changed, token = source.changed(context.cursor)
         except DeviceSourceError as error:
             return dg.SkipReason(str(error))
-        # A run that failed has not stored what the cursor says was seen.
-        unstored = _last_failed(context.instance, job)
+        # A run that was not finished has not stored what the cursor says was seen.
+        unstored = _last_unfinished(context.instance, job)
         if not changed and not unstored:
             context.update_cursor(token)
             return dg.SkipReason("the devices are those seen last")
@@ -60,6 +60,6 @@ def unifi_devices_sensor(
     return sensor
 
 
-def _last_failed(instance: dg.DagsterInstance, job: str) -> bool:
+def _last_unfinished(instance: dg.DagsterInstance, job: str) -> bool:
     runs = instance.get_runs(dg.RunsFilter(job_name=job), limit=1)
-    return bool(runs) and runs[0].status == dg.DagsterRunStatus.FAILURE
+    return bool(runs) and runs[0].status in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)

@@ -43,8 +43,7 @@ def kafka_lag_sensor(
         """
         now = datetime.now(UTC)
         try:
-            state = kafka.look()
-            waiting = pending(lake, state, kafka.topic)
+            state, waiting = pending(lake, kafka)
         except KafkaUnavailable as error:
             return dg.SkipReason(str(error))
         except TopicChangedError as error:

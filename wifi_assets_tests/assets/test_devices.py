@@ -83,6 +83,26 @@ def test_the_table_follows_the_server(ace: Any, settings: Settings, instance: dg
     ]
 
 
+def test_the_history_goes_on_when_the_old_version_of_the_table_is_gone(
+    ace: Any, settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    ace.device.delete_one({"name": "Cellar switch"})
+    materialise(settings, "devices", instance)
+    appeared = history(settings)
+    seen = lake_of(settings).open("devices").version
+    for _ in range(2):
+        # As maintenance does it, without the days that it lets pass.
+        table = lake_of(settings).open("devices").delta
+        table.alter.set_table_properties({"delta.logRetentionDuration": "interval 0 seconds"})
+        table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+        table.create_checkpoint()
+        table.cleanup_metadata()
+    assert lake_of(settings).at("devices", seen) is None
+    ace.user.update_one({"mac": DOORBELL}, {"$set": {"name": "Klingel"}})
+    materialise(settings, "devices", instance)
+    assert history(settings)[len(appeared) :] == [(DOORBELL, "renamed", "Doorbell", "Klingel")]
+
+
 @pytest.mark.parametrize("collection", ["device", "user"])
 def test_an_emptied_collection_is_refused_unless_told_so(
     ace: Any, settings: Settings, instance: dg.DagsterInstance, collection: str

@@ -94,7 +94,7 @@ def test_days_that_retention_dropped_are_no_loss(checks: Checks, settings: Setti
     late, rest, newest = MESSAGES[:5], MESSAGES[5:-50], MESSAGES[-50:]
     topic.publish(rest)
     lake = ingested(settings)
-    assert lake.delete_before("frames", date(2026, 3, 2)) == {FIRST_DAY}
+    assert lake.delete_before(lake.open("frames"), date(2026, 3, 2)) == {FIRST_DAY}
     first = checks.one(settings, *ACCOUNT)
     assert first.passed
     assert first.description == "Counted from the rows that are kept; exact from here on."
@@ -116,7 +116,7 @@ def test_days_that_retention_dropped_are_no_loss(checks: Checks, settings: Setti
     # Late ones for the day that is gone, and gone again before they were accounted for.
     topic.publish(late)
     ingested(settings)
-    assert lake.delete_before("frames", date(2026, 3, 3)) == {FIRST_DAY, date(2026, 3, 2)}
+    assert lake.delete_before(lake.open("frames"), date(2026, 3, 3)) == {FIRST_DAY, date(2026, 3, 2)}
     third = checks.one(settings, *ACCOUNT)
     assert third.passed
     assert numbers(third, "missing")[0] > 0

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import (
     AclBinding,
     AclOperation,
@@ -137,6 +138,21 @@ def test_an_embedded_broker_is_read_the_same_way() -> None:
 
 
 # ---------------------------------------------------------------- what may be wrong
+
+
+@pytest.mark.parametrize("stamp", [1_772_323_200_000_000, 1_772_323_200_000_000_000, 253_402_300_800_000])
+def test_a_time_that_no_calendar_has_counts_as_now(stamp: int) -> None:
+    """A producer that counts microseconds or nanoseconds; brokers before Kafka 4 take what it sends."""
+    with embedded_broker("pcap") as bootstrap:
+        producer = Producer({"bootstrap.servers": bootstrap})
+        for time_ms in (1_772_323_200_000, stamp):
+            producer.produce("pcap", b"{}", partition=0, timestamp=time_ms)
+        producer.flush()
+        topic = KafkaTopic(bootstrap, "pcap", {}, "wifi_assets")
+        (batch,) = topic.read([0] * PARTITIONS, topic.look().high, 10)
+    plain, odd = batch.messages["kafka_timestamp"].to_pylist()
+    assert plain == datetime(2026, 3, 1, tzinfo=UTC)
+    assert abs(odd - datetime.now(UTC)) < timedelta(minutes=5)
 
 
 def test_an_offset_that_is_gone_is_an_error_not_a_jump_to_the_end(kafka: Server) -> None:

@@ -78,6 +78,11 @@ def test_a_run_that_failed_is_repeated_though_nothing_changed_since(
     assert daemon.skipped(SENSOR) == "the devices are those seen last"
 
 
+def test_a_run_that_was_cancelled_has_not_stored_the_change(daemon: Daemon, settings: Settings) -> None:
+    daemon.instance.report_run_canceled(daemon.queue(daemon.asked(SENSOR)))
+    assert "the devices changed, but the last run" in daemon.skipped(SENSOR)
+
+
 def test_a_broken_cursor_costs_one_run_that_writes_nothing(daemon: Daemon, settings: Settings) -> None:
     daemon.run(daemon.asked(SENSOR))
     version = lake_of(settings).open("devices").version
@@ -102,8 +107,8 @@ def test_a_mongo_server_is_followed(mongo: Server, topic: Topic, tmp_path: Path,
     settings = settings_of(topic, tmp_path / "lake", mongo_url=url)
     daemon = Daemon(settings, instance)
     with pymongo.MongoClient(url) as client:
+        client.drop_database("ace")
         devices = client["ace"]["device"]
-        devices.drop()
         devices.insert_one({"mac": MAC, "name": "attic", "ip": "10.0.0.2", "model": "U7", "type": "uap"})
         assert daemon.run(daemon.asked(SENSOR)).success
         assert daemon.skipped(SENSOR) == "the devices are those seen last"

@@ -126,7 +126,7 @@ class Platform:
         return (
             self.dagster.at_rest()
             and not behind(self.lake)
-            and not sum(pending(self.lake, topic_of(self.settings).look(), self.topic.name))
+            and not sum(pending(self.lake, topic_of(self.settings))[1])
             and all(self._holds_newest(name) for target in targets or self.targets for name in SINKS[target].items())
             and self.dagster.at_rest()
         )
