@@ -101,7 +101,7 @@ def draws(context: dg.AssetExecutionContext, name: str, asked: set[date], *, reb
 
 def pictures(lake: Lake, name: str, days: set[date]) -> dict[str, dg.MetadataValue[Any]]:
     """What a picture says better about these days of a table, the newest if they are many; the UI shows Markdown."""
-    if not days:
+    if not days or name not in _PICTURES:
         return {}
     # matplotlib costs every process that imports it, and most runs draw nothing.
     from wifi_assets.report import charts, fields, graph
