@@ -99,6 +99,8 @@ def test_failed_runs_are_repeated_ever_later_up_to_a_bound(
     topic.publish(MESSAGES[:7])
     request = daemon.asked(SENSOR)
     in_the_way = Path(settings.lake) / "packet_stats"
+    # A look makes nothing.
+    in_the_way.parent.mkdir()
     in_the_way.write_text("no table")
     assert not daemon.run(request).success
     topic.publish(MESSAGES[7:12])
