@@ -32,6 +32,7 @@ from wifi_assets.demo.air import Air
 from wifi_assets.demo.messages import message
 from wifi_assets.drain import pending
 from wifi_assets.ingest import lake_of, topic_of
+from wifi_assets.launcher import keep_connections
 from wifi_assets.purge import purge
 from wifi_assets.resources.producer import CheckedProducer
 from wifi_assets.schemas import TABLES
@@ -107,8 +108,7 @@ def main(batches: int, folder: Path) -> None:
         WorkspaceProcessContext(parts.instance, WorkspaceFileTarget(["workspace.yaml"])) as workspace,
     ):
         parts.processes["daemon and runs"] = os.getpid()
-        # As the launcher of ``deploy/`` has a run do it: connections are kept.
-        parts.instance.optimize_for_webserver(statement_timeout=300_000, pool_recycle=3600, max_overflow=20)
+        keep_connections(parts.instance)
         daemon = Daemon(parts, workspace)
         topic = CheckedProducer({"bootstrap.servers": parts.settings.kafka_bootstrap}, parts.settings.kafka_topic)
         for number in range(1, batches + 1):
