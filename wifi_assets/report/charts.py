@@ -87,7 +87,7 @@ def signal_by_device(period: Period, size: Size = WIDE) -> Figure:
     axis.mark_silence(axes)
     axis.label(axes, size.slices // 30)
     bar = drawn.colorbar(image, ax=axes, shrink=min(1, 2 / (0.26 * len(names) + 0.4)), pad=0.01)
-    bar.set_label(f"mean dBm per {axis.slice_words}; grey: none heard", fontsize=8)
+    bar.set_label(f"mean dBm per {axis.slice_words}", fontsize=8)
     bar.ax.tick_params(labelsize=8)
     _left_out(drawn, len(names), devices["devices"][0].as_py(), "known device")
     return drawn
