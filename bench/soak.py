@@ -28,11 +28,11 @@ from dagster._daemon.sensor import execute_sensor_iteration
 
 from bench import load
 from bench.platform import Platform, platform
+from wifi_assets.connections import keep_connections
 from wifi_assets.demo.air import Air
 from wifi_assets.demo.messages import message
 from wifi_assets.drain import pending
 from wifi_assets.ingest import lake_of, topic_of
-from wifi_assets.launcher import keep_connections
 from wifi_assets.purge import purge
 from wifi_assets.resources.producer import CheckedProducer
 from wifi_assets.schemas import TABLES

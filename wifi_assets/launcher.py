@@ -23,6 +23,8 @@ from dagster._core.storage.tags import HIDDEN_TAG_PREFIX
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 from dagster._utils import get_run_crash_explanation
 
+from wifi_assets.connections import keep_connections
+
 #: What a run imports that is not ours. None of them starts a thread that a copy would miss: those of jemalloc and
 #: OpenBLAS begin anew in it by themselves.
 _LIBRARIES = [
@@ -43,8 +45,6 @@ _LIBRARIES = [
 NICE = "wifi_assets/nice"
 #: Tag of a run, hidden in the UI: ``_identity`` of its process.
 _PROCESS = f"{HIDDEN_TAG_PREFIX}process"
-#: One that waits for a lock must not wait for ever.
-_STATEMENT_MS = 300_000
 
 
 class ForkingRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
@@ -59,6 +59,7 @@ class ForkingRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         self._inst_data = inst_data
         self._processes = multiprocessing.get_context("forkserver")
         self._starting = threading.Lock()
+        self._first = True
         super().__init__()
 
     @property
@@ -78,8 +79,12 @@ class ForkingRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
 
     def launch_run(self, context: LaunchRunContext) -> None:
         """Begin the run's process, and have it watched."""
-        # Counts for the first process only, which is that of all.
-        self._processes.set_forkserver_preload(_LIBRARIES)
+        if self._first:
+            self._first = False
+            # Counts for the first process only, which is that of all.
+            self._processes.set_forkserver_preload(_LIBRARIES)
+            # Of the processes that have a launcher the daemon alone comes here.
+            keep_connections(self._instance)
         run_id, nice = context.dagster_run.run_id, int(context.dagster_run.tags.get(NICE, 0))
         process = self._processes.Process(target=_execute, args=(run_id, nice, self._instance.get_ref()), name=run_id)
         with self._starting:
@@ -121,15 +126,6 @@ class ForkingRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
             self._instance.report_run_canceled(run)
         else:
             self._instance.report_run_failed(run)
-
-
-def keep_connections(instance: DagsterInstance) -> None:
-    """Have an instance on Postgres keep its connections, as the webserver's does.
-
-    dagster-postgres else opens one for each of some 250 questions of a run of the lake, which took Postgres 1.8 CPU s
-    instead of 0.3 (*measured*).
-    """
-    instance.optimize_for_webserver(statement_timeout=_STATEMENT_MS, pool_recycle=3600, max_overflow=20)
 
 
 def _identity(pid: int) -> str | None:

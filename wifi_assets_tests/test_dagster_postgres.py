@@ -6,18 +6,24 @@ What runs are the commands of docker-compose.yml: code server, daemon, webserver
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import dagster as dg
+import psutil
 import psycopg
 import pytest
+import sqlalchemy as sa
 import yaml
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster._core.definitions.sensor_definition import SensorEvaluationContext
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
-from dagster._core.scheduler.instigation import TickStatus
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorTick, TickStatus
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
 
+from wifi_assets.connections import keep_connections, kept_instance
+from wifi_assets.sensors.sinks import sink_sensors
 from wifi_assets_tests.processes import BIN, DEPLOY, answer, process, succeeds, until
 from wifi_assets_tests.services import Server, free_port
 
@@ -56,11 +62,33 @@ def home(postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
         connection.execute("DROP DATABASE dagster WITH (FORCE)")
 
 
+def database() -> str:
+    return os.environ["DAGSTER_POSTGRES_URL"].replace("+psycopg2", "")
+
+
+def backends() -> set[int]:
+    """The processes of Postgres that serve Dagster's connections."""
+    with psycopg.connect(database()) as connection:
+        return {
+            pid
+            for (pid,) in connection.execute(
+                "SELECT pid FROM pg_stat_activity WHERE datname = 'dagster' AND backend_type = 'client backend' "
+                "AND pid <> pg_backend_pid()"
+            )
+        }
+
+
+def connections(pid: int) -> set[int]:
+    """The local ports of a process's connections to Postgres."""
+    port = sa.make_url(database()).port
+    return {one.laddr.port for one in psutil.Process(pid).net_connections() if one.raddr and one.raddr.port == port}
+
+
 def test_migrate_makes_the_tables_and_is_harmless_again(home: Path) -> None:
     for _ in range(2):
         done = subprocess.run([BIN / "dagster", "instance", "migrate"], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-    with psycopg.connect(os.environ["DAGSTER_POSTGRES_URL"].replace("+psycopg2", "")) as connection:
+    with psycopg.connect(database()) as connection:
         tables = {name for (name,) in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
     assert {"runs", "event_logs", "job_ticks", "instigators", "asset_keys", "alembic_version"} <= tables
 
@@ -89,6 +117,53 @@ def test_a_wrong_database_ends_with_its_name(home: Path, monkeypatch: pytest.Mon
     assert 'database "nothing" does not exist' in done.stderr
 
 
+def ear(instance: DagsterInstance) -> InstigatorState:
+    (state,) = [one for one in instance.all_instigator_state() if one.instigator_name == "ear"]
+    return state
+
+
+def ticks(instance: DagsterInstance) -> Sequence[InstigatorTick]:
+    state = ear(instance)
+    return instance.get_ticks(state.instigator_origin_id, state.selector_id)
+
+
+def test_a_kept_connection_answers_all_questions_and_another_one_after_postgres_was_away(home: Path) -> None:
+    with DagsterInstance.from_config(str(home)) as instance:
+        keep_connections(instance)
+        instance.get_runs()
+        (kept,) = backends()
+        instance.get_runs()
+        assert backends() == {kept}
+
+        with psycopg.connect(database()) as connection:
+            connection.execute("SELECT pg_terminate_backend(%s, 60000)", [kept])
+        with pytest.raises(sa.exc.OperationalError):
+            instance.get_runs()
+        assert instance.get_runs() == []
+        (other,) = backends()
+        assert other != kept
+
+
+def test_the_sensor_of_a_target_keeps_its_connections_from_tick_to_tick(home: Path) -> None:
+    @dg.asset(group_name="sink_shelf", automation_condition=dg.AutomationCondition.missing())
+    def written() -> None: ...
+
+    (sensor,) = sink_sensors(["shelf"], dg.DefaultSensorStatus.RUNNING)
+    repository = dg.Definitions([written], sensors=[sensor]).get_repository_def()
+    with DagsterInstance.from_config(str(home)) as instance:
+        reference, cursor, before = instance.get_ref(), None, set()
+        for _ in range(3):
+            with SensorEvaluationContext(
+                reference, None, None, cursor, None, repository.name, repository_def=repository, sensor_name=sensor.name
+            ) as context:
+                done = sensor.evaluate_tick(context)
+            assert done.run_requests
+            assert before <= backends()
+            cursor, before = done.cursor, backends()
+        assert before
+    kept_instance(reference).dispose()
+
+
 def test_a_sensor_ticks_a_run_succeeds_and_its_history_stays(home: Path) -> None:
     port, web = free_port(), free_port()
     (home / "hearing.py").write_text(CODE)
@@ -101,8 +176,13 @@ def test_a_sensor_ticks_a_run_succeeds_and_its_history_stays(home: Path) -> None
     webserver = ["dagster-webserver", "--host=127.0.0.1", f"--port={web}", "--workspace=workspace.yaml"]
     with process(home / "code.log", *code), DagsterInstance.from_config(str(home)) as instance:
         until(lambda: succeeds("dagster", "api", "grpc-health-check", f"--port={port}"))
-        with process(home / "daemon.log", *daemon), process(home / "webserver.log", *webserver):
+        with process(home / "daemon.log", *daemon) as daemons, process(home / "webserver.log", *webserver):
             until(lambda: instance.get_runs_count(RunsFilter(statuses=[DagsterRunStatus.SUCCESS])))
+            kept = until(lambda: connections(daemons.pid))
+            seen = len(ticks(instance))
+            until(lambda: len(ticks(instance)) > seen + 1)
+            # Some are opened when two of its threads ask at once; those are not kept.
+            assert kept & connections(daemons.pid)
             until(lambda: succeeds("dagster-daemon", "liveness-check"))
             until(lambda: answer(f"http://127.0.0.1:{web}/server_info"))
 
@@ -117,9 +197,7 @@ def test_a_sensor_ticks_a_run_succeeds_and_its_history_stays(home: Path) -> None
         ]
         for event in ("PIPELINE_ENQUEUED", "PIPELINE_STARTING", "ASSET_MATERIALIZATION", "PIPELINE_SUCCESS"):
             assert event in events
-        (state,) = [one for one in instance.all_instigator_state() if one.instigator_name == "ear"]
-        assert state.instigator_data.cursor == "1"
-        ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id)
-        assert [tick.run_ids for tick in ticks if tick.status == TickStatus.SUCCESS] == [[run.run_id]]
-    with psycopg.connect(os.environ["DAGSTER_POSTGRES_URL"].replace("+psycopg2", "")) as connection:
+        assert ear(instance).instigator_data.cursor == "1"
+        assert [tick.run_ids for tick in ticks(instance) if tick.status == TickStatus.SUCCESS] == [[run.run_id]]
+    with psycopg.connect(database()) as connection:
         assert connection.execute("SELECT run_id, status FROM runs").fetchall() == [(run.run_id, "SUCCESS")]

@@ -13,19 +13,25 @@ from dagster._core.errors import DagsterError
 from dagster._daemon.asset_daemon import asset_daemon_cursor_from_instigator_serialized_cursor as read_cursor
 from dagster_shared.serdes.errors import DeserializationError
 
+from wifi_assets.connections import kept_instance
+
 #: Seconds between two evaluations: each turn of Dagster's sensor loop, which takes 5 s. With 5 a turn that comes a
 #: few milliseconds early would be left out, and a target be fresh 5 s later.
 INTERVAL = 4
 
 
 class TargetSensor(dg.AutomationConditionSensorDefinition):
-    """Dagster's own, which fails with each tick, for ever, on a cursor that it cannot read; this one begins anew.
+    """Dagster's own, with two differences.
 
-    Such a cursor is broken, or a newer Dagster left it. Anew is the first evaluation, and asks for each asset once.
+    That one fails with each tick, for ever, on a cursor that it cannot read: a broken one, or one that a newer Dagster
+    left. This one begins anew, with a first evaluation, which asks for each asset once. And it keeps the connections
+    with which it asks Dagster's database, since it asks every few seconds.
     """
 
     def evaluate_tick(self, context: dg.SensorEvaluationContext) -> SensorExecutionData:
         """As Dagster's."""
+        if context.instance_ref is not None:
+            context._instance = kept_instance(context.instance_ref)
         try:
             read_cursor(context.cursor, None)
         except (DagsterError, DeserializationError, ValueError, zlib.error) as error:

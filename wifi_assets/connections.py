@@ -1,0 +1,37 @@
+"""Dagster's connections to its Postgres, kept from one question to the next.
+
+dagster-postgres opens a connection for each question, and closes it; only the webserver keeps them. With the sensors
+at their defaults the daemon and the code server opened 56 a second, which took Postgres 0.29 of a processor, and a run
+of the lake 250, which took it 1.8 CPU s instead of 0.3 (*measured*).
+
+Here belongs how a process asks Dagster's database. Not here: what it asks.
+"""
+
+from functools import lru_cache
+
+from dagster import DagsterInstance
+from dagster._core.instance import InstanceRef
+from dagster._serdes import deserialize_value, serialize_value
+
+#: One that waits for a lock must not wait for ever.
+_STATEMENT_MS = 300_000
+
+
+def keep_connections(instance: DagsterInstance) -> None:
+    """Have an instance keep its connections, as the webserver's does; one that is not on Postgres stays as it is.
+
+    After Postgres was away the first question on a kept connection fails, and the next one opens another.
+    """
+    instance.optimize_for_webserver(statement_timeout=_STATEMENT_MS, pool_recycle=3600, max_overflow=20)
+
+
+def kept_instance(instance: InstanceRef) -> DagsterInstance:
+    """The instance that this process keeps for all who name the same one."""
+    return _kept(serialize_value(instance))
+
+
+@lru_cache(maxsize=1)
+def _kept(instance: str) -> DagsterInstance:
+    made = DagsterInstance.from_ref(deserialize_value(instance, InstanceRef))
+    keep_connections(made)
+    return made
