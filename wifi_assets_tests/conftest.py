@@ -5,13 +5,19 @@ A machine that cannot start one skips the tests that need it and says why; with 
 """
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from wifi_assets.resources.mongo import _PATIENCE
 from wifi_assets_tests.services import Server, Unavailable
+
+# What is set where the tests run is not theirs.
+for _name in [name for name in os.environ if re.match("WIFI_(?!TESTS_|SERVICES_)|DAGSTER_", name)]:
+    del os.environ[_name]
 
 # A busy machine is no failure: no example has a deadline.
 settings.register_profile("untimed", deadline=None)
@@ -43,6 +49,13 @@ mongo = _session_server("mongo")
 postgres = _session_server("postgres")
 elasticsearch = _session_server("elasticsearch")
 neo4j = _session_server("neo4j")
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is away is waited for only two seconds."""
+    monkeypatch.setattr("wifi_assets.resources.kafka.ANSWER_SECONDS", 2)
+    monkeypatch.setitem(_PATIENCE, "serverSelectionTimeoutMS", 2000)
 
 
 CAPTURES = next(

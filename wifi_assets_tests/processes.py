@@ -260,9 +260,9 @@ class Dagster:
         said = [event.step_failure_data.user_failure_data for event in events if event.is_step_failure]
         return [str(one and one.description) for one in said]
 
-    def kill_run(self, run: DagsterRun) -> None:
-        """SIGKILL to its process."""
-        os.kill(self._process_of(run), signal.SIGKILL)
+    def signal_run(self, run: DagsterRun, which: signal.Signals) -> None:
+        """A signal to its process."""
+        os.kill(self._process_of(run), which)
 
     def _process_of(self, run: DagsterRun) -> int:
         for entry in self.instance.all_logs(run.run_id):

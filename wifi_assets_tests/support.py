@@ -4,6 +4,7 @@ lake holds, in a form that can be compared.
 Not here: anything that only one test needs.
 """
 
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +17,7 @@ from threading import Barrier
 from typing import Any
 
 import pyarrow as pa
+from confluent_kafka.admin import AdminClient
 
 from wifi_assets.demo.air import Air
 from wifi_assets.demo.household import documents, write_documents
@@ -99,6 +101,16 @@ def topic_with(kafka: Server, messages: Iterable[Message] = (), partitions: int 
     topic.prepare(OLDEST, partitions)
     topic.publish(messages)
     return topic
+
+
+def make_again(topic: Topic, partitions: int) -> None:
+    """Delete a topic and make it anew, empty."""
+    admin = AdminClient({"bootstrap.servers": topic.bootstrap})
+    admin.delete_topics([topic.name])[topic.name].result(10)
+    # Else it is there, for whoever asks whether it has to be made.
+    while topic.name in admin.list_topics(timeout=10).topics:
+        time.sleep(0.05)
+    topic.prepare(OLDEST, partitions)
 
 
 def settings_of(topic: Topic, lake: Path, **others: Any) -> Settings:

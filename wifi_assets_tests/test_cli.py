@@ -16,7 +16,7 @@ from wifi_assets.frames.ssid import ssid_text
 from wifi_assets.lake import Lake
 from wifi_assets.schemas import TABLES
 from wifi_assets_tests.services import Server, free_port
-from wifi_assets_tests.support import FIRST_DAY, check_account, household, topic_with
+from wifi_assets_tests.support import FIRST_DAY, check_account, household, make_again, topic_with
 
 
 @pytest.fixture
@@ -67,6 +67,20 @@ def test_a_run_that_fails_says_why_in_one_sentence_with_exit_code_1(kafka: Serve
     assert missing.output.startswith(f"Error: Kafka at 127.0.0.1:{kafka.port} has no topic nowhere")
     assert missing.output.count("\n") == 1
     assert not Path(environment["WIFI_LAKE"]).exists()
+
+
+def test_a_topic_that_was_made_again_is_taken_when_told_so(kafka: Server, environment: dict[str, str]) -> None:
+    topic = topic_with(kafka, household().messages[:20])
+    environment |= {"WIFI_KAFKA_BOOTSTRAP": topic.bootstrap, "WIFI_KAFKA_TOPIC": topic.name}
+    assert run(environment, "ingest").exit_code == 0
+    make_again(topic, 1)
+    topic.publish(household().messages[20:25])
+    refused = run(environment, "ingest")
+    assert refused.exit_code == 1
+    assert "go on with accept_loss" in refused.output
+    taken = run(environment, "ingest", "--accept-loss", "--json")
+    assert taken.exit_code == 0
+    assert json.loads(taken.output)["rows"] + json.loads(taken.output)["quarantined"] == 5
 
 
 @pytest.mark.parametrize(

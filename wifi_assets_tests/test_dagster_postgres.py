@@ -67,15 +67,19 @@ def database() -> str:
 
 
 def backends() -> set[int]:
-    """The processes of Postgres that serve Dagster's connections."""
-    with psycopg.connect(database()) as connection:
+    """The processes of Postgres that serve Dagster's connections; one that was closed may be there a moment longer."""
+    with psycopg.connect(database(), application_name="looks") as connection:
         return {
             pid
             for (pid,) in connection.execute(
                 "SELECT pid FROM pg_stat_activity WHERE datname = 'dagster' AND backend_type = 'client backend' "
-                "AND pid <> pg_backend_pid()"
+                "AND application_name <> 'looks'"
             )
         }
+
+
+def one(found: set[int]) -> set[int] | None:
+    return found if len(found) == 1 else None
 
 
 def connections(pid: int) -> set[int]:
@@ -131,7 +135,7 @@ def test_a_kept_connection_answers_all_questions_and_another_one_after_postgres_
     with DagsterInstance.from_config(str(home)) as instance:
         keep_connections(instance)
         instance.get_runs()
-        (kept,) = backends()
+        (kept,) = until(lambda: one(backends()))
         instance.get_runs()
         assert backends() == {kept}
 
@@ -140,7 +144,7 @@ def test_a_kept_connection_answers_all_questions_and_another_one_after_postgres_
         with pytest.raises(sa.exc.OperationalError):
             instance.get_runs()
         assert instance.get_runs() == []
-        (other,) = backends()
+        (other,) = until(lambda: one(backends()))
         assert other != kept
 
 
@@ -151,16 +155,15 @@ def test_the_sensor_of_a_target_keeps_its_connections_from_tick_to_tick(home: Pa
     (sensor,) = sink_sensors(["shelf"], dg.DefaultSensorStatus.RUNNING)
     repository = dg.Definitions([written], sensors=[sensor]).get_repository_def()
     with DagsterInstance.from_config(str(home)) as instance:
-        reference, cursor, before = instance.get_ref(), None, set()
-        for _ in range(3):
+        reference, cursor, kept = instance.get_ref(), None, set()
+        for tick in range(3):
             with SensorEvaluationContext(
                 reference, None, None, cursor, None, repository.name, repository_def=repository, sensor_name=sensor.name
             ) as context:
                 done = sensor.evaluate_tick(context)
             assert done.run_requests
-            assert before <= backends()
-            cursor, before = done.cursor, backends()
-        assert before
+            cursor, kept = done.cursor, kept & backends() if tick else backends()
+            assert kept
     kept_instance(reference).dispose()
 
 

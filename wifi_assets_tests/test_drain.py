@@ -1,7 +1,6 @@
 """Every message once: two drains at once, transactions, and whatever may happen to a topic between two drains."""
 
 import re
-import time
 import weakref
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -23,7 +22,6 @@ from wifi_assets.settings import Settings
 from wifi_assets.snapshot import KAFKA
 from wifi_assets_tests.services import Server
 from wifi_assets_tests.support import (
-    OLDEST,
     ask,
     at_once,
     check_account,
@@ -31,6 +29,7 @@ from wifi_assets_tests.support import (
     differences,
     household,
     ingested,
+    make_again,
     settings_of,
     topic_with,
 )
@@ -241,14 +240,6 @@ def test_two_whole_runs_at_once_leave_the_tables_of_one(kafka: Server, tmp_path:
 # ---------------------------------------------------------------- what may happen to a topic
 
 
-def _make_again(topic: Topic, partitions: int) -> None:
-    admin = AdminClient({"bootstrap.servers": topic.bootstrap})
-    admin.delete_topics([topic.name])[topic.name].result(10)
-    while topic.name in admin.list_topics(timeout=10).topics:
-        time.sleep(0.05)
-    topic.prepare(OLDEST, partitions)
-
-
 def _lose(topic: Topic, *before: int) -> None:
     """What retention does: the messages before these offsets are gone."""
     admin = AdminClient({"bootstrap.servers": topic.bootstrap})
@@ -272,7 +263,7 @@ def test_a_topic_made_again_is_refused_and_taken_on_demand(kafka: Server, tmp_pa
     drained(settings)  # the other tables are not yet as far
     known = lake.topic()
     assert known is not None
-    _make_again(topic, partitions)
+    make_again(topic, partitions)
     topic.publish(MESSAGES[2600:])
     new_id = topic_of(settings).look().topic_id
     ids = f"id {re.escape(known.topic_id)}, now its id is {re.escape(new_id)}"

@@ -52,17 +52,17 @@ def test_a_run_killed_at_twenty_random_moments_leaves_what_an_undisturbed_one_do
         process.start()
         return process
 
-    topic.publish(messages[:200])
+    topic.publish(messages[:100])
     whole = run()
     began = time.monotonic()
     whole.join()
     duration = time.monotonic() - began
     assert whole.exitcode == 0
-    sent, kills, moved = 200, 0, 0
+    sent, kills, moved = 100, 0, 0
     lake = lake_of(settings)
     while kills < KILLS:
-        topic.publish(messages[sent : sent + 200])
-        sent += len(messages[sent : sent + 200])
+        topic.publish(messages[sent : sent + 100])
+        sent += len(messages[sent : sent + 100])
         before = sum(check_account(lake))
         process = run()
         process.join(rng.uniform(0, duration))

@@ -22,12 +22,12 @@ from wifi_assets_tests.services import Server, free_port
 from wifi_assets_tests.support import (
     FIRST_DAY,
     FIRST_HOUR,
-    OLDEST,
     ask,
     check_account,
     contents,
     differences,
     household,
+    make_again,
     settings_of,
     topic_with,
 )
@@ -139,11 +139,7 @@ def test_messages_that_kafka_deleted_refuse_it_and_nothing_changes(kafka: Server
 def test_a_topic_that_was_made_again_refuses_it(kafka: Server, tmp_path: Path) -> None:
     topic = topic_with(kafka, EVENING[:500])
     lake = drained(settings := settings_of(topic, tmp_path / "lake"))
-    admin = AdminClient({"bootstrap.servers": topic.bootstrap})
-    admin.delete_topics([topic.name])[topic.name].result(10)
-    while topic.name in admin.list_topics(timeout=10).topics:
-        pass
-    topic.prepare(OLDEST, 1)
+    make_again(topic, 1)
     topic.publish(EVENING[-200:])
     drained(settings, accept_loss=True)
     before = contents(lake)

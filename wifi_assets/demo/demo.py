@@ -4,6 +4,7 @@ Here belongs the order of the demo. Not here: its parts.
 """
 
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -76,7 +77,7 @@ def demo(folder: Path) -> None:
         _materialise(settings, folder, begin)
     good = _report(settings, truth)
     click.echo(f"\n{time.monotonic() - began:.0f} s in all. To look further:")
-    click.echo(f'  WIFI_LAKE={settings.lake} wifi-assets sql "SELECT * FROM packet_stats ORDER BY packet_count DESC"')
+    click.echo(f'  WIFI_LAKE={settings.lake} {sys.argv[0]} sql "SELECT * FROM packet_stats ORDER BY packet_count DESC"')
     click.echo("  make dev      opens this lake in the Dagster UI")
     if not good:
         raise click.ClickException("the lake differs from the truth")

@@ -15,7 +15,7 @@ from wifi_assets.demo.publish import Topic
 from wifi_assets.settings import Settings
 from wifi_assets_tests.assets.runs import QUIET
 from wifi_assets_tests.services import Server, free_port
-from wifi_assets_tests.support import OLDEST, household, ingested, settings_of, topic_with
+from wifi_assets_tests.support import household, ingested, make_again, settings_of, topic_with
 
 DEVICE, USER = COLLECTION_KEYS.values()
 MESSAGES = household(3).messages[:100]
@@ -78,9 +78,7 @@ def test_the_topic_is_observed_with_watermarks_and_lag(settings: Settings, topic
 def test_a_topic_made_anew_has_no_lag_but_a_problem(settings: Settings, topic: Topic) -> None:
     key = topic_key(topic.name)
     ingested(settings)
-    client = AdminClient({"bootstrap.servers": topic.bootstrap})
-    client.delete_topics([topic.name])[topic.name].result()
-    Topic(topic.bootstrap, topic.name).prepare(OLDEST, 2)
+    make_again(topic, 2)
     found = told(observed(settings, key)[key])
     assert "was deleted and made again" in found["problem"]
     assert "lag" not in found
@@ -115,6 +113,7 @@ def test_the_checks_observe_and_nothing_else_does(settings: Settings) -> None:
     assert all(defs.resolve_asset_graph().get(key).automation_condition is None for key in external)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_broker_that_is_away_is_said_in_one_sentence(settings: Settings) -> None:
     away = settings.model_copy(update={"kafka_bootstrap": f"127.0.0.1:{free_port()}"})
     with pytest.raises(dg.Failure, match=f"^[^\n]*{away.kafka_bootstrap}[^\n]*$"):

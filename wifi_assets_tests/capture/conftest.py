@@ -7,15 +7,18 @@ import shutil
 import struct
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from scapy.layers.dot11 import Dot11, Dot11Beacon, Dot11Elt, Dot11ProbeReq, RadioTap
 from scapy.packet import Packet, Raw
 from scapy.utils import wrpcap, wrpcapng
 
 from wifi_assets.frames.fields import TSHARK_FIELDS
+from wifi_assets.resources.kafka import _PASSING
+from wifi_assets_tests.processes import until
 
 START = 1_584_802_202
 ME, ROUTER, ALL = "3c:22:fb:33:44:55", "02:00:00:00:00:02", "ff:ff:ff:ff:ff:ff"
@@ -134,8 +137,23 @@ def generated(tshark: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return files
 
 
+def length_of(bootstrap: str, topic: str) -> int:
+    """Messages on a topic; none while it is being made, or its broker begins."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test", "log_level": 0})
+    with closing(consumer):
+        held = consumer.list_topics(timeout=10).topics.get(topic)
+        partitions = held.partitions if held else ()
+        try:
+            return sum(consumer.get_watermark_offsets(TopicPartition(topic, one), 10)[1] for one in partitions)
+        except KafkaException as error:
+            if error.args[0].code() not in _PASSING:
+                raise
+            return 0
+
+
 def read_topic(bootstrap: str, topic: str) -> list[list[Message]]:
-    """All that each partition of a topic holds, in order."""
+    """All that each partition of a topic holds, in order; it holds something."""
+    until(lambda: length_of(bootstrap, topic))
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test", "auto.offset.reset": "error"})
     held = []
     for partition in sorted(consumer.list_topics(topic, 10).topics[topic].partitions):

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from confluent_kafka import Consumer, TopicPartition
 from scapy.utils import RawPcapWriter
 
 from wifi_assets.capture.commands import capture
-from wifi_assets_tests.capture.conftest import START, probe, read_topic
+from wifi_assets_tests.capture.conftest import START, length_of, probe, read_topic
 from wifi_assets_tests.conftest import start_or_skip
 from wifi_assets_tests.services import Server, free_port
 
@@ -163,23 +162,13 @@ def test_ctrl_c_says_what_is_on_the_topic(bootstrap: str, tshark: str, tmp_path:
         stderr=subprocess.PIPE,
         text=True,
     )
-    while not _length(bootstrap, "stopped"):
+    while not length_of(bootstrap, "stopped"):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
     summary = json.loads(stdout)
     assert 0 < summary["frames"] < 200_000
-    assert summary["frames"] == _length(bootstrap, "stopped")
+    assert summary["frames"] == length_of(bootstrap, "stopped")
     assert summary["error"] == "interrupted"
     assert f"was interrupted: {summary['frames']:,} of its frames are on the topic, and would be there twice" in stderr
-
-
-def _length(bootstrap: str, topic: str) -> int:
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test", "log_level": 0})
-    try:
-        if topic not in consumer.list_topics(timeout=10).topics:
-            return 0
-        return consumer.get_watermark_offsets(TopicPartition(topic, 0), 10)[1]
-    finally:
-        consumer.close()

@@ -1,6 +1,7 @@
 """Over the channels with iw, for which a program stands that takes its arguments and errors."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ def test_one_after_the_other_and_round_again(iw: Path) -> None:
     hopper.finish()
     assert _channels(iw)[:12] == ["1", "6", "11"] * 4
     count = len(_channels(iw))
+    time.sleep(0.1)
     assert len(_channels(iw)) == count
 
 

@@ -1,6 +1,6 @@
 """The account of the messages: right, wrong, after retention, over a topic made anew."""
 
-from datetime import UTC, date, datetime
+from datetime import date
 
 import pyarrow.compute as pc
 from confluent_kafka import TopicPartition
@@ -11,7 +11,7 @@ from wifi_assets.demo.publish import Topic
 from wifi_assets.ingest import ingest, lake_of
 from wifi_assets.settings import Settings
 from wifi_assets_tests.checks.conftest import Checks, numbers
-from wifi_assets_tests.support import BROKEN, FIRST_DAY, household, ingested
+from wifi_assets_tests.support import BROKEN, FIRST_DAY, household, ingested, make_again
 
 MESSAGES = household(30).messages
 ACCOUNT, TOPIC = ("frames", "account"), ("frames", "topic")
@@ -132,11 +132,8 @@ def test_a_topic_made_anew_is_told_and_once_accepted_accounted_for(
     found = checks.one(settings, *TOPIC)
     assert found.passed
     assert numbers(found, "lag", "partitions") == [0, 2]
-    client = admin(topic)
-    client.delete_topics([topic.name])[topic.name].result()
-    again = Topic(topic.bootstrap, topic.name)
-    again.prepare(datetime(2026, 1, 1, tzinfo=UTC), 2)
-    again.publish(MESSAGES[100:130])
+    make_again(topic, 2)
+    topic.publish(MESSAGES[100:130])
     found = checks.one(settings, *TOPIC)
     assert not found.passed
     assert f"topic {topic.name} was deleted and made again" in (found.description or "")

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+import pytest
 
 from wifi_assets.demo.messages import Message
 from wifi_assets.demo.publish import Topic
@@ -26,6 +27,7 @@ def frame(heard: datetime) -> Message:
     return Message(b"", value, milliseconds)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_days_left_failed_are_named_with_their_run_until_they_are_materialised(
     checks: Checks, settings: Settings, topic: Topic
 ) -> None:
@@ -53,6 +55,7 @@ def test_days_left_failed_are_named_with_their_run_until_they_are_materialised(
     assert all(found.passed for found in checks.run(settings, *parted).values())
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_run_that_a_user_cancelled_or_that_is_under_way_left_nothing_failed(
     checks: Checks, settings: Settings, topic: Topic
 ) -> None:

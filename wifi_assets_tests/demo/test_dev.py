@@ -132,7 +132,7 @@ def test_a_check_shows_its_numbers(ui: Ui, page: Page) -> None:
 def test_a_day_is_materialised_and_shows_a_chart(ui: Ui, page: Page) -> None:
     today = str(datetime.now(UTC).date())
     # Of a day without a frame there is nothing to draw.
-    until(lambda: ui.instance.get_materialized_partitions(dg.AssetKey("packet_stats")))
+    until(lambda: today in ui.instance.get_materialized_partitions(dg.AssetKey("packet_stats")))
     _launch(page, ui, "packet_stats", today, "Launch 1 run")
     run = ui.launched("dagster/partition")
     found = ui.instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records

@@ -48,25 +48,28 @@ def test_a_frame_is_a_document_of_its_day(client: Elasticsearch, sink: Elasticse
     assert sink.progress("frames") is None
     written = sink.apply(change("frames", [frame(0), frame(1, NEXT_DAY, topic_generation=2)], 7, full=True))
     assert written == Written(upserted=2)
+    document = {
+        "day": "2020-03-21",
+        "topic_generation": 0,
+        "kafka_partition": 0,
+        "kafka_offset": 0,
+        "kafka_timestamp": "2020-03-21T00:00:00.000000Z",
+        "event_time": "2020-03-21T00:00:00.000000Z",
+        "frame_type": 0,
+        "frame_subtype": 4,
+        "radio_channel": 6,
+        "signal_dbm": -60,
+        "source_address": "a4:fc:77:6c:55:0d",
+        "tag_oui": [4120, 20722, 4120],
+        "tag_vendor_data": ["aa", "bb"],
+        "ssid": "home",
+        "ssid_bytes": base64.b64encode(b"home").decode(),
+    }
+    later = "2020-03-22T00:01:00.000000Z"
+    other = {"day": "2020-03-22", "topic_generation": 2, "kafka_offset": 1}
     assert documents(client, "frames") == {
-        ("pcap-2020.03.21", "0-0-0"): {
-            "day": "2020-03-21",
-            "topic_generation": 0,
-            "kafka_partition": 0,
-            "kafka_offset": 0,
-            "kafka_timestamp": "2020-03-21T00:00:00.000000Z",
-            "event_time": "2020-03-21T00:00:00.000000Z",
-            "frame_type": 0,
-            "frame_subtype": 4,
-            "radio_channel": 6,
-            "signal_dbm": -60,
-            "source_address": "a4:fc:77:6c:55:0d",
-            "tag_oui": [4120, 20722, 4120],
-            "tag_vendor_data": ["aa", "bb"],
-            "ssid": "home",
-            "ssid_bytes": base64.b64encode(b"home").decode(),
-        },
-        ("pcap-2020.03.22", "2-0-1"): documents(client, "frames")["pcap-2020.03.22", "2-0-1"],
+        ("pcap-2020.03.21", "0-0-0"): document,
+        ("pcap-2020.03.22", "2-0-1"): document | other | {"kafka_timestamp": later, "event_time": later},
     }
     assert sink.progress("frames") == Progress(TABLE_ID, 7)
     assert sink.progress("probes_enriched") is None

@@ -1,6 +1,7 @@
 """The alarms over several ticks, with real runs and a real receiver."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -160,19 +161,19 @@ def test_a_lake_that_stands_is_told_once_and_so_is_its_end(
     daemon: Daemon, topic: Topic, settings: Settings, receiver: Receiver
 ) -> None:
     topic.publish(MESSAGES[:10])
-    assert daemon.skipped(STALLED) == "the lake stands at [] for 0:00:00"
+    assert re.fullmatch(r"the lake stands at \[\] for 0:00:\d\d", daemon.skipped(STALLED))
     assert receiver.texts == []
     hours_later(daemon)
     for _ in range(3):
         daemon.skipped(STALLED)
     (text,) = receiver.texts
-    assert text.startswith("wifi_assets: the lake has taken no message for 1:00:0")
+    assert re.match(r"wifi_assets: the lake has taken no message for 1:0\d:\d\d", text)
     assert f"10 messages wait on topic {topic.name}" in text
     ingested(settings)
     for _ in range(2):
-        assert daemon.skipped(STALLED).endswith("for 0:00:00")
+        assert re.search(r"for 0:00:\d\d$", daemon.skipped(STALLED))
     (text,) = receiver.texts[1:]
-    assert text.startswith("wifi_assets: the lake takes messages again, after 1:00:0")
+    assert re.fullmatch(r"wifi_assets: the lake takes messages again, after 1:0\d:\d\d", text)
     hours_later(daemon)
     daemon.skipped(STALLED)
     assert f"topic {topic.name} has none that wait; look at the capture" in receiver.texts[2]
@@ -201,6 +202,7 @@ def test_the_end_is_told_as_soon_as_the_webhook_takes_it(
     assert "again" in receiver.texts[1]
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_broker_that_is_away_is_the_reason(tmp_path: Path, instance: dg.DagsterInstance, receiver: Receiver) -> None:
     port = free_port()
     away = settings_of(Topic(f"127.0.0.1:{port}", "pcap"), tmp_path / "lake", webhook_url=receiver.url)

@@ -92,6 +92,7 @@ def test_a_broken_cursor_costs_one_run_that_writes_nothing(daemon: Daemon, setti
     assert lake_of(settings).open("devices").version == version
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_source_that_is_away_is_named(topic: Topic, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     port = free_port()
     daemon = Daemon(settings_of(topic, tmp_path / "lake", mongo_url=f"mongodb://u:secret@127.0.0.1:{port}"), instance)

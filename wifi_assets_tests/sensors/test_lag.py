@@ -14,7 +14,7 @@ from wifi_assets.sensors import history
 from wifi_assets.settings import Settings
 from wifi_assets_tests.daemon import Daemon
 from wifi_assets_tests.services import Server, free_port
-from wifi_assets_tests.support import FIRST_DAY, ask, check_account, household, settings_of
+from wifi_assets_tests.support import FIRST_DAY, ask, check_account, household, make_again, settings_of
 
 SENSOR = "kafka_lag_sensor"
 MESSAGES = household(2).messages
@@ -141,6 +141,7 @@ def test_a_partition_more_is_looked_at_too(daemon: Daemon, topic: Topic, setting
     assert reached[2] > 0
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_broker_that_is_away_is_named_and_nothing_is_asked_for(
     tmp_path: Path, instance: dg.DagsterInstance, kafka: Server
 ) -> None:
@@ -156,13 +157,14 @@ def test_a_broker_that_is_away_is_named_and_nothing_is_asked_for(
 
 def test_a_topic_made_anew_waits_for_a_user(daemon: Daemon, topic: Topic, instance: dg.DagsterInstance) -> None:
     topic.publish(MESSAGES[:20])
-    daemon.run(daemon.asked(SENSOR))
-    admin = AdminClient({"bootstrap.servers": topic.bootstrap})
-    admin.delete_topics([topic.name])[topic.name].result()
-    again = Topic(topic.bootstrap, topic.name)
-    again.prepare(datetime(2026, 1, 1, tzinfo=UTC), 2)
-    again.publish(MESSAGES[:5])
+    asked = daemon.asked(SENSOR)
+    daemon.run(asked)
+    make_again(topic, 2)
+    topic.publish(MESSAGES[:5])
     reason = daemon.skipped(SENSOR)
     assert f"topic {topic.name} was deleted and made again" in reason
     assert "accept_loss" in reason
     assert instance.get_runs_count() == 1
+    config = {"ops": {"frames": {"config": {"accept_loss": True}}}}
+    assert daemon.run(dg.RunRequest(job_name="lake", tags=asked.tags, run_config=config)).success
+    assert daemon.skipped(SENSOR).startswith("nothing waits")

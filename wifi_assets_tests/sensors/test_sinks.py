@@ -26,7 +26,9 @@ def topic(kafka: Server) -> Topic:
 
 
 @pytest.fixture
-def settings(topic: Topic, tmp_path: Path) -> Settings:
+def settings(topic: Topic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    # Else five minutes are up in the middle of a test.
+    monkeypatch.setattr(sinks, "RETRY_CRON", "0 0 1 1 *")
     return settings_of(
         topic, tmp_path / "lake", sql_url=f"sqlite:///{tmp_path}/wifi.db", neo4j_url=f"bolt://127.0.0.1:{free_port()}"
     )

@@ -115,9 +115,8 @@ class Platform:
         return self.dagster.instance.get_materialized_partitions(dg.AssetKey(asset))
 
     def runs_since(self, before: set[str]) -> list[dg.DagsterRun]:
-        """Runs but for those of these ids and those that the clock starts, whatever a test does."""
-        runs = self.dagster.runs()
-        return [run for run in runs if run.run_id not in before and "dagster/schedule_name" not in run.tags]
+        """Runs but for those of these ids."""
+        return [run for run in self.dagster.runs() if run.run_id not in before]
 
     # ---------------------------------------------------------------- all by itself
 

@@ -1,5 +1,7 @@
 """A backfill whose processes are killed half way: it is started again and ends as if nothing had been."""
 
+import signal
+
 import dagster as dg
 import pytest
 
@@ -11,9 +13,10 @@ pytestmark = pytest.mark.timeout(3600)
 
 
 def half_way(platform: Platform, backfill: str) -> dg.DagsterRun:
-    """Wait until the run of a backfill has done a part; the run."""
+    """Wait until the run of a backfill has done a part, and hold it there; the run."""
     (run,) = until(lambda: platform.dagster.runs(tags={"dagster/backfill": backfill}))
     until(lambda: "frames" in platform.dagster.steps(run), every=0.05)
+    platform.dagster.signal_run(run, signal.SIGSTOP)
     return run
 
 
@@ -23,7 +26,7 @@ def test_the_run_and_the_daemon_killed_and_started_again(platform: Platform) -> 
     backfill = platform.dagster.backfill(LAKE, days)
     run = half_way(platform, backfill)
     platform.dagster.kill_daemon()
-    platform.dagster.kill_run(run)
+    platform.dagster.signal_run(run, signal.SIGKILL)
     platform.dagster.start_daemon()
     assert platform.dagster.backfill_ended(backfill) == "COMPLETED_FAILED"
     (run,) = platform.dagster.runs(run_ids=[run.run_id])
@@ -44,6 +47,9 @@ def test_the_daemon_alone_killed_under_a_run(platform: Platform) -> None:
     backfill = platform.dagster.backfill(LAKE, [day])
     run = half_way(platform, backfill)
     platform.dagster.kill_daemon()
+    (run,) = platform.dagster.runs(run_ids=[run.run_id])
+    assert not run.is_finished
+    platform.dagster.signal_run(run, signal.SIGCONT)
     # The run is no process of the daemon's.
     until(lambda: platform.dagster.runs(dg.DagsterRunStatus.SUCCESS, run_ids=[run.run_id]))
     sent(platform, [platform.day(30)])

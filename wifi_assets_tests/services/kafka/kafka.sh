@@ -160,7 +160,9 @@ launch() { # FOLDER PORT [JAVA-OPTION]
     sleep 0.1
     kill -0 "$(cat "$folder/pid")" 2> /dev/null \
       || fail "the broker on port $port ended: $(tail -qn 15 "$folder/console.log" "$folder/server.log" 2> /dev/null)"
-    ((SECONDS < deadline)) || fail "the broker on port $port does not serve: $(tail -n 15 "$folder/server.log")"
+    ((SECONDS < deadline)) && continue
+    finish "$folder" KILL
+    fail "the broker on port $port does not serve: $(tail -n 15 "$folder/server.log")"
   done
 }
 
