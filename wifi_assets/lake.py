@@ -150,7 +150,7 @@ class Lake:
             return DeltaTable(self.uri(table.name), storage_options=self._options)
 
     def at(self, name: str, version: int) -> Snapshot | None:
-        """An earlier version, or None if its log or one of its files is gone."""
+        """An earlier version, or None if its log is gone; a vacuum may have taken files of it, see ``readable``."""
         try:
             snapshot = Snapshot(TABLES[name], DeltaTable(self.uri(name), version, storage_options=self._options))
         except (DeltaError, TableNotFoundError):

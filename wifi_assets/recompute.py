@@ -43,8 +43,8 @@ def recompute_days(lake: Lake, name: str, days: set[date], done: Done) -> None:
     # Only up to the version that was seen: a newer one may hold other changed days as well.
     seen = own.upstream_version(source.table.name)
     at = lake.at(source.table.name, seen) if seen is not None else None
-    if days:
-        _replace(lake, own, at or source, days, done)
+    # Not the last: what another run has begun to count whole is not at its end because this is.
+    _replace(lake, own, at or source, days, done, last=False)
 
 
 def recompute_all(lake: Lake, name: str, done: Done) -> None:
@@ -59,7 +59,8 @@ def recompute_all(lake: Lake, name: str, done: Done) -> None:
 def _follow_days(lake: Lake, own: Snapshot, source: Snapshot, done: Done) -> None:
     news = source.since(own.upstream_version(source.table.name))
     if news is None:
-        _replace(lake, own, source, source.days(), done)
+        # A day of which the upstream has no row left may be among them.
+        _replace(lake, own, source, source.days() | own.days(), done)
         return
     first = open_from(own, source)
     came = {path: day for path, day in news.added.items() if day >= first and day not in news.replaced}
@@ -210,7 +211,7 @@ def _meeting(fragments: Snapshot, days: set[date]) -> set[date]:
 
 
 def _follow_parts(lake: Lake, own: Snapshot, source: Snapshot, done: Done) -> None:
-    """Fold in what was folded into the parts since; all anew if any part was computed whole."""
+    """Fold in what was folded into the parts since; all anew if a part was computed whole, or rows came and went."""
     parts, rows = source.table, str(source.table.upstream)
     seen = own.upstream_version(parts.name)
     reached = source.upstream_version(rows)
@@ -221,6 +222,8 @@ def _follow_parts(lake: Lake, own: Snapshot, source: Snapshot, done: Done) -> No
         or heard is None
         or (source.upstream_version(WHOLE) or 0) > seen
         or (news := heard.since(own.upstream_version(rows))) is None
+        or news.replaced
+        or not heard.readable(set(news.added))
         or any(day < open_from(source, heard) for day in news.added.values())
     ):
         _merge_all(lake, own, source, done)

@@ -129,10 +129,16 @@ def _append(lake: Lake, name: str, done: Done) -> bool:
     seen = own.upstream_version(source.table.name)
     if source.rewritten_since(seen):
         # Rows that this table holds are others upstream now: all days that changed, with what is new of them.
-        days = {day for day in source.changed_days(seen) if day >= open_from(own, source)}
-        own = _compute_days(lake, own, source, reached, days, done)
-        nothing = own.table.schema.empty_table()
-        lake.append(own, nothing, {source.table.name: reached}, {source.table.name: source.version})
+        first = open_from(own, source)
+        changed = source.days() | own.days() if source.since(seen) is None else source.changed_days(seen)
+        own = _compute_days(lake, own, source, reached, {day for day in changed if day >= first}, done)
+        with engine() as run:
+            # What came late of closed days is passed on; their other rows stay as they are.
+            late = f"day < DATE '{first}' AND ({_between(mine, reached)})"
+            run.view(source.table.name, source.rows({day for day in source.days() if day < first}), late)
+            rows = compute(lake, run, name)
+        lake.append(own, rows, {source.table.name: reached}, {source.table.name: source.version})
+        done.add(len(rows), set(rows["day"].unique().to_pylist()))
         return False
     if mine == reached:
         return False
@@ -170,6 +176,8 @@ def _window(run: Engine, reached: list[int]) -> list[int]:
 def _rebuild_appended(lake: Lake, name: str, days: set[date], done: Done) -> None:
     own = lake.open(name)
     source = upstream_of(lake, own)
+    # Retention may have taken some of them since they were found open.
+    days = {day for day in days if day >= open_from(own, source)}
     _compute_days(lake, own, source, own.positions(source.table.name), days, done)
 
 

@@ -181,6 +181,46 @@ def test_days_that_an_ended_pass_counted_are_not_counted_twice(tmp_path: Path, d
     check_counts(lake, tmp_path / "whole")
 
 
+def test_the_end_of_a_rebuild_does_not_hide_that_a_pass_was_ended(tmp_path: Path) -> None:
+    frames = some_frames(300)
+    lake = lake_with(tmp_path / "lake", frames[:200])
+    catch_up_all(lake)
+    append(lake, frames[200:])
+    for name in ("probes", "probes_enriched"):
+        catch_up(lake, name)
+    for name in FOLDED:
+        if TABLES[name].kind == "recompute":
+            with ended_after(1):
+                catch_up(lake, name)
+            # That of a backfill, which began before.
+            recompute.recompute_days(lake, name, {DAYS[2]}, recompute.Done())
+    catch_up_all(lake)
+    check_counts(lake, tmp_path / "whole")
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_totals_know_what_came_and_went_between_two_looks(tmp_path: Path, *, merged: bool) -> None:
+    frames = some_frames(300)
+    lake = lake_with(tmp_path / "lake", frames[:200])
+    catch_up_all(lake)
+    append(lake, frames[200:])
+    parts = ("probe_stats_by_source_day", "networks_looked_for_day")
+    for name in ("probes", "probes_enriched", *parts):
+        catch_up(lake, name)
+    if merged:
+        # Its files are gone, the log is not.
+        lake.compact("probes_enriched", at_least=2)
+        lake.open("probes_enriched").delta.vacuum(0, enforce_retention_duration=False, dry_run=False)
+    else:
+        lake.delete_before(lake.open("probes_enriched"), DAYS[1])
+        for name in parts:
+            catch_up(lake, name)
+    for part, total in zip(parts, ("probe_stats_by_source_device", "networks_looked_for"), strict=True):
+        catch_up(lake, total)
+        counted = [sum(lake.open(name).rows().to_table()["probes"].to_pylist()) for name in (part, total)]
+        assert counted[0] == counted[1] > 0, total
+
+
 def test_a_table_kept_by_other_days_is_refused(tmp_path: Path) -> None:
     lake, name = Lake(str(tmp_path)), "networks_looked_for"
     write_deltalake(lake.uri(name), TABLES[name].schema.empty_table())

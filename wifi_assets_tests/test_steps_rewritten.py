@@ -1,5 +1,6 @@
 """Stored rows that were replaced upstream are followed, by tables that only append too; and who is behind is known."""
 
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from wifi_assets import steps
 from wifi_assets.lake import Lake
 from wifi_assets.schemas import TABLES
 from wifi_assets.snapshot import KAFKA, Snapshot
-from wifi_assets.steps import behind, catch_up, rebuild
+from wifi_assets.steps import behind, catch_up, drop_before, rebuild
 from wifi_assets_tests.support import ask, contents, differences
 from wifi_assets_tests.test_steps import (
     DAYS,
@@ -65,6 +66,44 @@ def test_a_day_parsed_again_is_followed_with_what_is_new(lake: Lake, tmp_path: P
     versions = {name: lake.open(name).version for name in FOLLOWERS}
     catch_up_all(lake)
     assert {name: lake.open(name).version for name in FOLLOWERS} == versions
+
+
+def test_what_comes_late_of_a_closed_day_is_passed_on_although_another_day_was_parsed_again(lake: Lake) -> None:
+    of_first_day = f"SELECT count(*) AS n FROM probes WHERE day = DATE '{DAYS[0]}'"
+    before = ask(lake, of_first_day)[0]["n"]
+    assert drop_before(lake, "frames", DAYS[1]) == {DAYS[0]}
+    parse_again(lake, DAYS[1], 11)
+    late = [frame | {"kafka_offset": frame["kafka_offset"] + 150} for frame in some_frames(100, seed=2)]
+    append(lake, late)
+    catch_up_all(lake)
+    came = sum(frame["frame_subtype"] == 4 and frame["day"] == DAYS[0] for frame in late)
+    assert came
+    assert ask(lake, of_first_day)[0]["n"] == before + came
+
+
+def test_a_day_that_retention_takes_while_it_is_rebuilt_stays(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, repeat = contents(lake)["probes"], steps.repeat_when_overtaken
+
+    def maintenance_first(again: Callable[[], None], *, more: int) -> None:
+        lake.delete_before(lake.open("frames"), DAYS[1])
+        repeat(again, more=more)
+
+    monkeypatch.setattr(steps, "repeat_when_overtaken", maintenance_first)
+    # Without the pass before it, which is repeated in the same way.
+    monkeypatch.setattr(steps, "catch_up", lambda *arguments: steps.Done())
+    rebuild(lake, "probes", set(DAYS))
+    assert contents(lake)["probes"] == before
+
+
+def test_a_day_that_was_emptied_is_empty_downstream_though_the_log_does_not_know_when(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = lake.open("frames")
+    lake.replace(own, own.table.schema.empty_table(), {DAYS[1]}, {KAFKA: own.positions(KAFKA)})
+    monkeypatch.setattr(Snapshot, "since", lambda *arguments: None)
+    catch_up_all(lake)
+    assert stale(lake, tmp_path / "fresh") == {}
+    assert DAYS[1] not in lake.open("probes").days() | lake.open("packet_stats").days()
 
 
 def test_a_day_relabelled_alone_is_followed(lake: Lake, tmp_path: Path) -> None:
