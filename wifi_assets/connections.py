@@ -20,9 +20,14 @@ _STATEMENT_MS = 300_000
 def keep_connections(instance: DagsterInstance) -> None:
     """Have an instance keep its connections, as the webserver's does; one that is not on Postgres stays as it is.
 
-    After Postgres was away the first question on a kept connection fails, and the next one opens another.
+    A connection that Postgres has closed, since it began anew, is replaced before it is asked.
     """
     instance.optimize_for_webserver(statement_timeout=_STATEMENT_MS, pool_recycle=3600, max_overflow=20)
+    for storage in (instance.run_storage, instance.event_log_storage, instance.schedule_storage):
+        engine = getattr(storage, "_engine", None)
+        if engine is not None:
+            # create_engine(pool_pre_ping=True), which dagster-postgres cannot be told.
+            engine.pool._pre_ping = True
 
 
 def kept_instance(instance: InstanceRef) -> DagsterInstance:

@@ -9,8 +9,9 @@ from functools import partial
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from dagster._core.storage.tags import PRIORITY_TAG
 
-from wifi_assets.assets.sinks import SINKS
+from wifi_assets.assets.sinks import PATIENT, SINKS
 from wifi_assets.checks import EVERY_RUN
 from wifi_assets.lake import Lake
 from wifi_assets.launcher import NICE
@@ -19,7 +20,7 @@ from wifi_assets.steps import drop_before, repeat_when_overtaken
 
 #: What the clock starts gives way to what somebody waits for. The checks alone take 5 CPU s an hour: among 20 ticks
 #: with them beside, the lake was fresh after 7.1 s at worst, among 18 without after 5.5, on two cores (*measured*).
-_BACKGROUND = {NICE: "10"}
+_BACKGROUND = {NICE: "10", PRIORITY_TAG: "-1"}
 
 
 def lake_job() -> UnresolvedAssetJobDefinition:
@@ -104,6 +105,7 @@ def sink_jobs(targets: list[str]) -> list[UnresolvedAssetJobDefinition]:
             f"sink_{target}",
             selection=dg.AssetSelection.assets(*SINKS[target]).without_checks(),
             executor_def=dg.in_process_executor,
+            tags=PATIENT,
             description=f"Keep {target} in step with the lake.",
         )
         for target in targets

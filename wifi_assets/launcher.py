@@ -11,6 +11,7 @@ Here belongs the life of a run's process. Not here: which run begins when (Dagst
 import multiprocessing
 import os
 import threading
+import time
 from collections.abc import Mapping
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -45,20 +46,24 @@ _LIBRARIES = [
 NICE = "wifi_assets/nice"
 #: Tag of a run, hidden in the UI: ``_identity`` of its process.
 _PROCESS = f"{HIDDEN_TAG_PREFIX}process"
+#: Less than the minute after which ``docker-compose.yml`` has the daemon killed.
+_LAST_SECONDS = 45
 
 
 class ForkingRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
     """Starts runs beside the daemon, on its machine.
 
-    A run that ends without having said so, since something killed it, is reported as failed at once. A run that
-    outlives the daemon goes on. One that died with it, as all do when the machine loses its power, is found by
-    ``run_monitoring``, when the daemon is there again: else the sensors would wait for that run.
+    A run that ends without having said so, since something killed it, is reported as failed at once. A daemon that is
+    told to end waits a moment for its runs; a run that outlives it goes on. One that died with it, as all do when the
+    machine loses its power, is found by ``run_monitoring``, when the daemon is there again: else the sensors would wait
+    for that run.
     """
 
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         self._inst_data = inst_data
         self._processes = multiprocessing.get_context("forkserver")
         self._starting = threading.Lock()
+        self._watching: dict[str, threading.Thread] = {}
         self._first = True
         super().__init__()
 
@@ -92,7 +97,15 @@ class ForkingRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
             # Whoever starts the next one would ask all before it how they ended, beside the thread that waits for it:
             # one of the two then hears 255. And the daemon would wait for its runs when it ends.
             multiprocessing.process._children.discard(process)  # type: ignore[attr-defined]
-        threading.Thread(target=self._watch, args=(run_id, process), name=f"watch {run_id}", daemon=True).start()
+        watch = threading.Thread(target=self._watch, args=(run_id, process), name=f"watch {run_id}", daemon=True)
+        self._watching[run_id] = watch
+        watch.start()
+
+    def dispose(self) -> None:
+        """Wait for the runs under way: with a container's first process, the daemon, all others of it are killed."""
+        until = time.monotonic() + _LAST_SECONDS
+        for watch in list(self._watching.values()):
+            watch.join(max(0, until - time.monotonic()))
 
     def terminate(self, run_id: str) -> bool:
         """Ask the run to end: its own process looks for that word, wherever this one is."""
@@ -116,6 +129,7 @@ class ForkingRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
 
     def _watch(self, run_id: str, process: ForkServerProcess) -> None:
         process.join()
+        self._watching.pop(run_id)
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             return

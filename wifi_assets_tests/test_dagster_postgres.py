@@ -103,7 +103,7 @@ def test_the_instance_is_what_the_file_says(home: Path) -> None:
         assert isinstance(instance.run_storage, PostgresRunStorage)
         assert isinstance(instance.schedule_storage, PostgresScheduleStorage)
         assert isinstance(instance.run_coordinator, QueuedRunCoordinator)
-        assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 4
+        assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 5
         assert instance.run_coordinator.dequeue_interval_seconds == 1
         assert instance.run_coordinator.dequeue_use_threads
         assert instance.get_concurrency_config().run_queue_config.max_user_code_failure_retries == 3
@@ -131,7 +131,7 @@ def ticks(instance: DagsterInstance) -> Sequence[InstigatorTick]:
     return instance.get_ticks(state.instigator_origin_id, state.selector_id)
 
 
-def test_a_kept_connection_answers_all_questions_and_another_one_after_postgres_was_away(home: Path) -> None:
+def test_a_kept_connection_answers_all_questions_and_one_that_postgres_closed_is_replaced(home: Path) -> None:
     with DagsterInstance.from_config(str(home)) as instance:
         keep_connections(instance)
         instance.get_runs()
@@ -141,8 +141,6 @@ def test_a_kept_connection_answers_all_questions_and_another_one_after_postgres_
 
         with psycopg.connect(database()) as connection:
             connection.execute("SELECT pg_terminate_backend(%s, 60000)", [kept])
-        with pytest.raises(sa.exc.OperationalError):
-            instance.get_runs()
         assert instance.get_runs() == []
         (other,) = until(lambda: one(backends()))
         assert other != kept

@@ -1,6 +1,7 @@
 """Runs as the daemon starts them: with everything imported, ended when asked, reported when something kills them."""
 
 import signal
+import subprocess
 from collections.abc import Iterator
 
 import dagster as dg
@@ -118,6 +119,17 @@ def test_what_has_ended_cannot_be_ended(dagster: Dagster) -> None:
     after = dagster.instance.get_run_by_id(run.run_id)
     assert after is not None
     assert after.status == DagsterRunStatus.SUCCESS
+
+
+def test_a_daemon_that_is_told_to_end_waits_for_its_runs(dagster: Dagster) -> None:
+    run_id = under_way(dagster).run_id
+    dagster.daemon.terminate()
+    with pytest.raises(subprocess.TimeoutExpired):
+        dagster.daemon.wait(15)
+    assert dagster.instance.run_launcher.terminate(run_id)
+    assert ended(dagster, run_id).status == DagsterRunStatus.CANCELED
+    assert dagster.daemon.wait(60) == 0
+    dagster.start_daemon()
 
 
 def test_a_run_outlives_its_daemon(dagster: Dagster) -> None:

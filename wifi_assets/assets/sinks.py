@@ -11,6 +11,7 @@ from typing import Protocol
 
 import dagster as dg
 import pyarrow as pa
+from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG
 
 from wifi_assets.assets.links import links
 from wifi_assets.assets.metadata import said_plainly
@@ -21,6 +22,9 @@ from wifi_assets.settings import Settings
 
 #: Rows between two words of progress in a run's log.
 _TOLD_EVERY = 100_000
+#: Tag of the runs that write a target. The first copy of months of frames takes longer than the six hours that
+#: ``dagster.yaml`` gives a run, and ended then it would begin again from the first row.
+PATIENT = {MAX_RUNTIME_SECONDS_TAG: str(7 * 24 * 3600)}
 #: target -> asset name -> lake table.
 SINKS = {
     "postgres": {

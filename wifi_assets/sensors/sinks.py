@@ -13,6 +13,7 @@ from dagster._core.errors import DagsterError
 from dagster._daemon.asset_daemon import asset_daemon_cursor_from_instigator_serialized_cursor as read_cursor
 from dagster_shared.serdes.errors import DeserializationError
 
+from wifi_assets.assets.sinks import PATIENT
 from wifi_assets.connections import kept_instance
 
 #: Seconds between two evaluations: each turn of Dagster's sensor loop, which takes 5 s. With 5 a turn that comes a
@@ -55,6 +56,7 @@ def sink_sensors(targets: Sequence[str], status: dg.DefaultSensorStatus) -> list
             minimum_interval_seconds=INTERVAL,
             default_status=status,
             use_user_code_server=True,
+            run_tags=PATIENT,
             description=f"Asks for a run of {target}'s assets when their tables changed, late days included.",
         )
         for target in targets
