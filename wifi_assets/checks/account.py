@@ -28,6 +28,7 @@ class Settled(msgspec.Struct):
     """Up to where the account has been found right.
 
     Attributes:
+        table: Id of ``frames``; that of another lake is another one.
         generation: Of the topic.
         positions: Position of ``frames``, by Kafka partition.
         unread: Offsets that held no message so far, by Kafka partition.
@@ -38,6 +39,7 @@ class Settled(msgspec.Struct):
     positions: list[int]
     unread: list[int]
     kept_from: list[int] = msgspec.field(default_factory=lambda: [date.min.toordinal()] * 2)
+    table: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,13 @@ class Line:
         return self.end - self.start - self.rows - self.quarantined - self.unread
 
 
-def account(lake: Lake, settled: Settled | None) -> tuple[list[Line], Settled] | None:
+def account(lake: Lake, settled: Settled | None) -> tuple[list[Line], Settled, bool] | None:
     """Count what lies between the last settled positions and now; from the topic's beginning without them.
 
     Only the files that may hold such rows are read.
 
     Returns:
-        A line a partition, and the new positions. None before the first drain.
+        A line a partition, the new positions, and whether retention took nothing since. None before the first drain.
     """
     topic = lake.topic()
     if topic is None:
@@ -85,9 +87,11 @@ def account(lake: Lake, settled: Settled | None) -> tuple[list[Line], Settled] |
     if not reached:
         return None
     unread = frames.positions(f"{KAFKA}/unread")[: len(reached)]
-    same = settled is not None and settled.generation == topic.generation
-    before = settled.positions if settled is not None and same else []
-    unread_before = settled.unread if settled is not None and same else []
+    if settled is None or settled.table != frames.table_id:
+        settled = Settled(topic.generation, [], [])
+    same = settled.generation == topic.generation
+    before = settled.positions if same else []
+    unread_before = settled.unread if same else []
     starts = [*before, *[base] * len(reached)][: len(reached)]
     counted = [_count(table, starts, reached) for table in (frames, quarantine)]
     lines = [
@@ -101,7 +105,8 @@ def account(lake: Lake, settled: Settled | None) -> tuple[list[Line], Settled] |
         )
         for partition, (start, end) in enumerate(zip(starts, reached, strict=True))
     ]
-    return lines, Settled(topic.generation, reached, unread, _kept_from(frames, quarantine))
+    now = Settled(topic.generation, reached, unread, _kept_from(frames, quarantine), frames.table_id)
+    return lines, now, now.kept_from == settled.kept_from
 
 
 def _kept_from(*tables: Snapshot) -> list[int]:
@@ -139,9 +144,8 @@ def build(lake: Lake, kafka: KafkaTopic) -> list[dg.AssetChecksDefinition]:
             found = account(lake, settled)
         if found is None:
             return dg.AssetCheckResult(passed=True, description="Nothing was drained yet.")
-        lines, now = found
+        lines, now, exact = found
         # What retention has taken since the last account is missing, and no number tells how much of it was new.
-        exact = now.kept_from == (settled or Settled(0, [], [])).kept_from
         wrong = [line for line in lines if (line.missing if exact else line.missing < 0)]
         metadata: dict[str, Any] = {
             "rows": sum(line.rows for line in lines),

@@ -1,6 +1,7 @@
 """The account of the messages: right, wrong, after retention, over a topic made anew."""
 
 from datetime import date
+from pathlib import Path
 
 import pyarrow.compute as pc
 from confluent_kafka import TopicPartition
@@ -11,7 +12,8 @@ from wifi_assets.demo.publish import Topic
 from wifi_assets.ingest import ingest, lake_of
 from wifi_assets.settings import Settings
 from wifi_assets_tests.checks.conftest import Checks, numbers
-from wifi_assets_tests.support import BROKEN, FIRST_DAY, household, ingested, make_again
+from wifi_assets_tests.services import Server
+from wifi_assets_tests.support import BROKEN, FIRST_DAY, household, ingested, make_again, topic_with
 
 MESSAGES = household(30).messages
 ACCOUNT, TOPIC = ("frames", "account"), ("frames", "topic")
@@ -77,6 +79,23 @@ def test_a_row_that_vanished_fails_the_check_until_it_is_back_and_blocks_what_fo
     lake.open("frames").delta.restore(whole)
     found = checks.one(settings, *ACCOUNT)
     assert found.passed, found.description
+
+
+def test_another_lake_of_the_same_instance_is_counted_from_its_beginning(
+    checks: Checks, settings: Settings, topic: Topic, kafka: Server, tmp_path: Path
+) -> None:
+    topic.publish(MESSAGES[:300])
+    ingested(settings)
+    assert numbers(checks.one(settings, *ACCOUNT), "offsets", "missing") == [300, 0]
+    other = topic_with(kafka, MESSAGES[:100], partitions=2)
+    moved = settings.model_copy(update={"kafka_topic": other.name, "lake": str(tmp_path / "other")})
+    ingested(moved)
+    found = checks.one(moved, *ACCOUNT)
+    assert found.passed, found.description
+    assert numbers(found, "offsets", "missing") == [100, 0]
+    other.publish(MESSAGES[100:500])
+    ingested(moved)
+    assert numbers(checks.one(moved, *ACCOUNT), "offsets", "missing") == [400, 0]
 
 
 def test_a_row_twice_fails_the_check(checks: Checks, settings: Settings, topic: Topic) -> None:
