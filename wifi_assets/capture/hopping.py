@@ -11,10 +11,16 @@ from threading import Event, Thread
 from wifi_assets.capture.tshark import CaptureError
 
 _ANSWER_SECONDS = 10
+#: How iw writes that the card knows no such channel (EINVAL): no later try would mend it.
+_INVALID = "(-22)"
 
 
 class Hopper:
-    """Tunes an interface to each channel in turn, on its own thread. A channel that fails is said once and left out."""
+    """Tunes an interface to each channel in turn, on its own thread.
+
+    A channel that fails at the start, or that iw calls invalid, is left out. Whatever else fails may pass, as the
+    restart of a firmware does: it is said once and tried again in the next round.
+    """
 
     def __init__(self, interface: str, channels: list[int], dwell: float, say: Callable[[str], None]) -> None:
         """See that the channels can be set; the interface is then on the last of them.
@@ -54,11 +60,18 @@ class Hopper:
         self._thread.join()
 
     def _run(self) -> None:
+        failing: set[int] = set()
         while self._channels and not self._stop.is_set():
             for channel in list(self._channels):
-                if words := self._tune(channel):
+                words = self._tune(channel)
+                if words is None:
+                    failing.discard(channel)
+                elif _INVALID in words:
                     self._channels.remove(channel)
                     self._left_out(channel, words)
+                elif channel not in failing:
+                    failing.add(channel)
+                    self._say(f"{self._interface}: channel {channel} fails: {words}; it is tried again in each round")
                 if self._stop.wait(self._dwell):
                     return
 

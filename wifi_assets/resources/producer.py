@@ -10,6 +10,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Mapping
+from concurrent.futures import Future
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, 
 from wifi_assets.demo.broker import is_embedded
 
 Client = TypeVar("Client", AdminClient, Producer)
+Answer = TypeVar("Answer")
 
 _ANSWER_SECONDS = 10
 _DELIVERY_SECONDS = 30
@@ -196,7 +198,7 @@ class CheckedProducer:
         if is_embedded(cluster):
             # It has no settings and no one to ask for a topic, but makes each that is asked for by name.
             if self.topic in cluster.topics or create_partitions is not None:
-                found = len(self._producer.list_topics(self.topic, _ANSWER_SECONDS).topics[self.topic].partitions)
+                found = len(self._reach(self.topic).topics[self.topic].partitions)
                 self._check_partitions(found, create_partitions)
                 return
             raise self._missing()
@@ -205,23 +207,24 @@ class CheckedProducer:
         elif create_partitions is None:
             # Not by list_topics(name): where auto.create.topics.enable is on, asking would make it.
             try:
-                self._admin.describe_topics(TopicCollection([self.topic]))[self.topic].result(_ANSWER_SECONDS)
+                self._answer(self._admin.describe_topics(TopicCollection([self.topic]))[self.topic])
             except KafkaException as error:
                 if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                     raise self._missing() from error
                 raise self._error("it cannot be looked at", error.args[0]) from error
-            self.partitions = len(self._producer.list_topics(self.topic, _ANSWER_SECONDS).topics[self.topic].partitions)
+            self.partitions = len(self._reach(self.topic).topics[self.topic].partitions)
         else:
             self._create(create_partitions)
             self.partitions = create_partitions
             return
         self._read_retention()
 
-    def _reach(self) -> ClusterMetadata:
+    def _reach(self, topic: str | None = None) -> ClusterMetadata:
+        """What the broker says of all topics, or of one."""
         deadline = time.monotonic() + _ANSWER_SECONDS
         while True:
             try:
-                return self._producer.list_topics(timeout=1)
+                return self._producer.list_topics(topic, timeout=1)
             except KafkaException as error:
                 self._serve(0)
                 hopeless = any(one.code() in _HOPELESS for one in self._heard)
@@ -231,10 +234,23 @@ class CheckedProducer:
                     kind = TopicError if hopeless else BrokerAwayError
                     raise kind(f"Kafka at {self.where} does not answer: {self._text(cause)}; {remedy}") from error
 
+    def _answer(self, asked: Future[Answer]) -> Answer:
+        """The broker's answer.
+
+        Raises:
+            KafkaException: It refuses.
+            BrokerAwayError: It says nothing.
+        """
+        try:
+            return asked.result(_ANSWER_SECONDS)
+        except TimeoutError as error:
+            cause = self.heard() or f"no word within {_ANSWER_SECONDS} s; {_REMEDIES[KafkaError._TRANSPORT]}"
+            raise BrokerAwayError(f"Kafka at {self.where} does not answer: {cause}") from error
+
     def _create(self, partitions: int) -> None:
         made = self._admin.create_topics([NewTopic(self.topic, partitions, config={"retention.ms": "-1"})])
         try:
-            made[self.topic].result(_ANSWER_SECONDS)
+            self._answer(made[self.topic])
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # someone was faster
                 raise self._error("it cannot be made", error.args[0]) from error
@@ -247,7 +263,7 @@ class CheckedProducer:
     def _read_retention(self) -> None:
         resource = ConfigResource(ResourceType.TOPIC, self.topic)
         try:
-            settings = self._admin.describe_configs([resource])[resource].result(_ANSWER_SECONDS)
+            settings = self._answer(self._admin.describe_configs([resource])[resource])
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_AUTHORIZATION_FAILED:
                 raise self._error("its retention cannot be read", error.args[0]) from error

@@ -7,15 +7,17 @@ What was told is in the cursor. A post that fails is logged and tried again with
 alarm comes late rather than never, and never twice.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeVar
 
 import dagster as dg
 import msgspec
+from deltalake.exceptions import DeltaError
 from pydantic import SecretStr
 
 from wifi_assets.drain import TopicChangedError, pending
-from wifi_assets.lake import Lake
+from wifi_assets.lake import Lake, LakeError
 from wifi_assets.resources.kafka import KafkaTopic, KafkaUnavailable
 from wifi_assets.resources.webhook import WebhookError, post
 from wifi_assets.snapshot import KAFKA
@@ -26,6 +28,10 @@ INTERVAL = 30
 _LOOK_BACK = timedelta(hours=1)
 #: Runs of one look; what is more waits for the next.
 _RUNS = 100
+#: Whatever a lake that cannot be read says; an object store's refusals are OSErrors too.
+_UNREADABLE = (LakeError, DeltaError, OSError)
+#: Colours and stack in the errors of Delta.
+_ADORNMENT = re.compile(r"\x1b\[\d+m|\n +0: .*", re.DOTALL)
 
 State = TypeVar("State", bound=msgspec.Struct)
 
@@ -49,7 +55,7 @@ class Failing(msgspec.Struct):
 
     Attributes:
         after: Until when runs have been looked at.
-        alarms: Step, or ``job NAME`` where no step failed -> alarm.
+        alarms: Step, or ``job NAME`` where none is to blame -> alarm.
     """
 
     after: datetime
@@ -61,7 +67,7 @@ class Standing(msgspec.Struct):
 
     Attributes:
         since: When the lake's positions were first seen as they are.
-        positions: Of ``frames``, by Kafka partition.
+        positions: Of ``frames``, by Kafka partition, as last seen.
         told: Somebody knows.
     """
 
@@ -129,8 +135,8 @@ def ingest_stalled_sensor(
         capture is dead or the lag sensor is off. Kafka is asked only when an alarm is due, for the reason.
         """
         now = datetime.now(UTC)
-        positions = _positions(lake)
-        known = _remembered(context, Standing) or Standing(now, positions)
+        known = _remembered(context, Standing) or Standing(now, [])
+        positions, problem = _positions(lake, known.positions)
         if positions != known.positions:
             moved = Standing(now, positions)
             away = _duration(now - known.since)
@@ -142,10 +148,12 @@ def ingest_stalled_sensor(
             known = moved
         stood = now - known.since
         if positions == known.positions and stood >= patience and not known.told:
-            text = f"wifi_assets: the lake has taken no message for {_duration(stood)}: {_why(lake, kafka)}"
+            why = problem or _why(lake, kafka)
+            text = f"wifi_assets: the lake has taken no message for {_duration(stood)}: {why}"
             known.told = _posted(context, webhook, text)
         context.update_cursor(msgspec.json.encode(known).decode())
-        return dg.SkipReason(f"the lake stands at {positions} for {_duration(stood)}")
+        stands = f"the lake stands at {positions} for {_duration(stood)}"
+        return dg.SkipReason(f"{stands}: {problem}" if problem else stands)
 
     return sensor
 
@@ -165,24 +173,54 @@ def _follow(instance: dg.DagsterInstance, run: dg.DagsterRun, alarms: dict[str, 
     """Take one finished run into account."""
     worked: set[str] = set()
     if run.status == dg.DagsterRunStatus.FAILURE:
-        failures = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
-        causes = {
-            str(record.event_log_entry.step_key): _cause(record.event_log_entry.dagster_event) for record in failures
-        }
-        for subject, why in (causes or {f"job {run.job_name}": "no step failed, but the run did"}).items():
+        for subject, why in _failed(instance, run).items():
             alarm = alarms.setdefault(subject, Alarm(run.run_id, why))
             if alarm.stage == "over":
                 alarm.stage = "told"
     else:
         worked.add(f"job {run.job_name}")
     if alarms:
-        done = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_SUCCESS).records
-        worked |= {str(record.event_log_entry.step_key) for record in done}
+        worked |= _steps(instance, run, dg.DagsterEventType.STEP_SUCCESS)
     for subject in worked & alarms.keys():
         if alarms[subject].stage == "new":
             del alarms[subject]
         else:
             alarms[subject].stage = "over"
+
+
+def _failed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dict[str, str]:
+    """What failed in a run, and why.
+
+    A run that was killed or took too long has no step that failed. Its job is the last resort: the runs of all targets
+    and those that a user asks for in the UI share one, so that the next good run of any would call the alarm off.
+    """
+    failures = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
+    if failures:
+        return {
+            str(record.event_log_entry.step_key): _cause(record.event_log_entry.dagster_event) for record in failures
+        }
+    done = _steps(instance, run, dg.DagsterEventType.STEP_SUCCESS)
+    if cut_short := _steps(instance, run, dg.DagsterEventType.STEP_START) - done:
+        return dict.fromkeys(cut_short, "the run ended before it did")
+    if not_begun := _selected(instance, run) - done:
+        return dict.fromkeys(not_begun, "the run ended before it began")
+    return {f"job {run.job_name}": "no step failed, but the run did"}
+
+
+def _steps(instance: dg.DagsterInstance, run: dg.DagsterRun, event: dg.DagsterEventType) -> set[str]:
+    """Steps of which the run reported this."""
+    records = instance.get_records_for_run(run.run_id, of_type=event).records
+    return {str(record.event_log_entry.step_key) for record in records}
+
+
+def _selected(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[str]:
+    """Steps that make what the run was asked for; none for a run of a whole job."""
+    if not run.asset_selection or run.execution_plan_snapshot_id is None:
+        return set()
+    plan = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
+    makes = {made.properties.asset_key: step.key for step in plan.steps for made in step.outputs if made.properties}
+    # Not the assets' names: one step may make two, and only a step is ever seen to work again.
+    return {makes[asset] for asset in run.asset_selection if asset in makes}
 
 
 def _cause(event: dg.DagsterEvent | None) -> str:
@@ -212,8 +250,16 @@ def _posted(context: dg.SensorEvaluationContext, webhook: SecretStr, text: str) 
     return True
 
 
-def _positions(lake: Lake) -> list[int]:
-    return lake.open("frames").positions(KAFKA) if lake.exists("frames") else []
+def _positions(lake: Lake, known: list[int]) -> tuple[list[int], str | None]:
+    """Where the lake stands, and why it takes nothing if it is away: then it stands where it was last seen."""
+    try:
+        frames = lake.look("frames")
+        positions = frames.positions(KAFKA) if frames is not None else []
+    except _UNREADABLE as error:
+        return known, _unreadable(lake, error)
+    if known and not positions:
+        return known, f"the lake at {lake.url} is gone or empty; look at its disk"
+    return positions, None
 
 
 def _why(lake: Lake, kafka: KafkaTopic) -> str:
@@ -221,9 +267,15 @@ def _why(lake: Lake, kafka: KafkaTopic) -> str:
         waiting = sum(pending(lake, kafka)[1])
     except (KafkaUnavailable, TopicChangedError) as error:
         return str(error)
+    except _UNREADABLE as error:
+        return _unreadable(lake, error)
     if waiting:
         return f"{waiting:,} messages wait on topic {kafka.topic}; look at the runs of job lake and at kafka_lag_sensor"
     return f"topic {kafka.topic} has none that wait; look at the capture"
+
+
+def _unreadable(lake: Lake, error: Exception) -> str:
+    return f"the lake at {lake.url} cannot be read: {' '.join(_ADORNMENT.sub('', str(error)).split())}"
 
 
 def _duration(time: timedelta) -> str:

@@ -9,17 +9,19 @@ import pytest
 from wifi_assets.capture.hopping import Hopper
 from wifi_assets.capture.tshark import CaptureError
 
+_BUSY, _INVALID = "command failed: Device or resource busy (-16)", "command failed: Invalid argument (-22)"
+#: 14 and 165 are no channels; all others fail while ``fail`` is there, with its words.
 _IW = """#!/bin/sh
 echo "$*" >> {log}
-case "$5" in 14|165) echo 'command failed: Invalid argument (-22)' >&2; exit 234;; esac
-test "$5" != "$(cat {fail} 2>/dev/null)" || {{ echo 'command failed: Device or resource busy (-16)' >&2; exit 240; }}
+case "$5" in 14|165) echo '{invalid}' >&2; exit 234;; esac
+if cat {fail} >&2 2>/dev/null; then exit 240; fi
 """
 
 
 @pytest.fixture
 def iw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program = tmp_path / "iw"
-    program.write_text(_IW.format(log=tmp_path / "log", fail=tmp_path / "fail"))
+    program.write_text(_IW.format(log=tmp_path / "log", fail=tmp_path / "fail", invalid=_INVALID))
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     return tmp_path
@@ -43,19 +45,54 @@ def test_one_after_the_other_and_round_again(iw: Path) -> None:
     assert len(_channels(iw)) == count
 
 
-def test_a_channel_that_fails_is_said_once_and_left_out(iw: Path) -> None:
+def _round(folder: Path) -> None:
+    """Wait until each channel was set once more, or failed to be."""
+    count = len(_channels(folder))
+    while len(_channels(folder)) < count + 3:
+        pass
+
+
+def _fail(folder: Path, words: str) -> None:
+    (folder / "words").write_text(words)
+    (folder / "words").rename(folder / "fail")
+
+
+def test_a_channel_that_fails_at_the_start_is_said_and_left_out(iw: Path) -> None:
     said: list[str] = []
     hopper = Hopper("wlan0mon", [1, 14, 11], 0.01, said.append)
-    assert said == ["wlan0mon: channel 14 is left out: command failed: Invalid argument (-22); left are 1, 11"]
     hopper.start()
-    while len(_channels(iw)) < 7:
-        pass
-    (iw / "fail").write_text("11")
-    while len(said) < 2:
+    _round(iw)
+    hopper.finish()
+    assert said == [f"wlan0mon: channel 14 is left out: {_INVALID}; left are 1, 11"]
+    assert _channels(iw).count("14") == 1
+
+
+def test_channels_that_fail_on_the_way_are_said_once_and_tried_again(iw: Path) -> None:
+    said: list[str] = []
+    hopper = Hopper("wlan0mon", [1, 11], 0.01, said.append)
+    hopper.start()
+    for _ in range(2):
+        _fail(iw, _BUSY)
+        _round(iw)
+        _round(iw)
+        (iw / "fail").unlink()
+        _round(iw)
+    hopper.finish()
+    for channel in (1, 11):
+        told = f"wlan0mon: channel {channel} fails: {_BUSY}; it is tried again in each round"
+        assert said.count(told) == 2
+    assert len(said) == 4
+
+
+def test_a_channel_that_becomes_invalid_on_the_way_is_left_out(iw: Path) -> None:
+    said: list[str] = []
+    hopper = Hopper("wlan0mon", [1], 0.01, said.append)
+    hopper.start()
+    _fail(iw, _INVALID)
+    while not said:
         pass
     hopper.finish()
-    assert said[1] == "wlan0mon: channel 11 is left out: command failed: Device or resource busy (-16); left are 1"
-    assert _channels(iw).count("14") == 1
+    assert said == [f"wlan0mon: channel 1 is left out: {_INVALID}; none is left: no more hopping"]
 
 
 @pytest.mark.usefixtures("iw")

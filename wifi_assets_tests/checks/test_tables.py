@@ -149,9 +149,32 @@ def test_a_clock_that_is_ahead_warns(checks: Checks, settings: Settings, topic: 
     found = checks.one(settings, "frames", "sniffer_clock")
     assert not found.passed
     assert numbers(found, "frames", "ahead", "most ahead, s", "median delay, s") == [99, 1, 300.0, 1.0]
+    assert found.description == "1.0% of the frames are up to 300 s ahead of Kafka: set the sniffer's clock"
     topic.publish([message(now, now)] * 10)
     ingested(settings)
     assert checks.one(settings, "frames", "sniffer_clock").passed
+
+
+def test_a_live_sniffer_whose_clock_is_ahead_warns_although_kafka_has_its_times(
+    checks: Checks, settings: Settings, topic: Topic
+) -> None:
+    now = datetime.now(UTC)
+    topic.publish([message(now, now)] * 10)
+    ingested(settings)
+    found = checks.one(settings, "frames", "sniffer_clock")
+    assert found.passed, found.description
+    ahead = now + timedelta(minutes=10)
+    topic.publish([message(ahead, ahead)])
+    ingested(settings)
+    found = checks.one(settings, "frames", "sniffer_clock")
+    assert not found.passed
+    assert found.severity == dg.AssetCheckSeverity.WARN
+    ahead_of_kafka, seconds = numbers(found, "ahead", "newest frame ahead of now, s")
+    assert ahead_of_kafka == 0
+    assert 1 < seconds <= 600
+    assert found.description == (
+        f"the newest frame is {seconds:.0f} s ahead of the clock here: set the sniffer's clock"
+    )
 
 
 def test_freshness_says_how_old_and_how_far_behind(checks: Checks, settings: Settings, topic: Topic) -> None:

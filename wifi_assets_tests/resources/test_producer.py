@@ -17,7 +17,7 @@ from confluent_kafka.admin import (
 
 from wifi_assets.demo.broker import embedded_broker
 from wifi_assets.resources import producer
-from wifi_assets.resources.producer import CheckedProducer, TopicError
+from wifi_assets.resources.producer import BrokerAwayError, CheckedProducer, TopicError
 from wifi_assets_tests.capture.conftest import read_topic
 from wifi_assets_tests.conftest import start_or_skip
 from wifi_assets_tests.services import Server, free_port
@@ -166,6 +166,14 @@ def test_no_broker_an_unknown_name_and_a_wrong_setting_are_one_sentence(
         with pytest.raises(TopicError, match=words) as error:
             CheckedProducer(wrong, "pcap")
         assert "\n" not in str(error.value)
+
+
+def test_a_broker_that_answers_no_request_in_time_is_away(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    _make(config, "silent")
+    monkeypatch.setattr(producer, "_ANSWER_SECONDS", 0)
+    for topic, partitions in (("silent", None), ("never-made", 1), ("nowhere", None)):
+        with pytest.raises(BrokerAwayError, match=f"Kafka at {config['bootstrap.servers']} does not answer: no word"):
+            CheckedProducer(config, topic, partitions)
 
 
 def test_an_embedded_broker_makes_only_what_is_asked_for() -> None:

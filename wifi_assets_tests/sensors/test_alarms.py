@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.execution.plan.objects import StepSuccessData
 
 from wifi_assets.demo.publish import Topic
 from wifi_assets.ingest import lake_of
@@ -93,6 +94,56 @@ def test_a_run_that_was_killed_is_told_as_well(daemon: Daemon, receiver: Receive
     daemon.run(LAKE)
     assert daemon.skipped(RUNS) == "nothing fails"
     assert receiver.texts[1:] == ["wifi_assets: job lake works again"]
+
+
+def killed(daemon: Daemon, *assets: str, done: str, under_way: str | None = None) -> dg.DagsterRun:
+    """A run of these assets that was killed behind or within a step."""
+    run = daemon.queue(dg.RunRequest(asset_selection=[dg.AssetKey(asset) for asset in assets]))
+    start, success = dg.DagsterEventType.STEP_START.value, dg.DagsterEventType.STEP_SUCCESS.value
+    events = [
+        dg.DagsterEvent(start, run.job_name, step_key=done),
+        dg.DagsterEvent(success, run.job_name, step_key=done, event_specific_data=StepSuccessData(1.0)),
+    ]
+    if under_way is not None:
+        events.append(dg.DagsterEvent(start, run.job_name, step_key=under_way))
+    for event in events:
+        daemon.instance.report_dagster_event(event, run.run_id)
+    daemon.instance.report_run_failed(run)
+    return run
+
+
+def test_what_a_killed_run_left_half_done_is_told_and_only_its_own_success_calls_it_off(
+    daemon: Daemon, settings: Settings, receiver: Receiver
+) -> None:
+    ingested(settings)
+    packets, sources, sessions = (
+        "postgres_packet_stats",
+        "postgres_probe_stats_by_source_device",
+        "postgres_oui_fingerprint_sessions",
+    )
+    run = killed(daemon, packets, sources, sessions, done=packets, under_way=sources)
+    assert daemon.skipped(RUNS) == f"failing: {sources}"
+    assert receiver.texts == [f"wifi_assets: {sources} fails: the run ended before it did (run {run.run_id[:8]})"]
+    assert daemon.run(dg.RunRequest(asset_selection=[dg.AssetKey(packets)])).success
+    assert daemon.skipped(RUNS) == f"failing: {sources}"
+    assert daemon.run(dg.RunRequest(asset_selection=[dg.AssetKey(sources)])).success
+    assert daemon.skipped(RUNS) == "nothing fails"
+    assert receiver.texts[1:] == [f"wifi_assets: {sources} works again"]
+
+
+def test_a_run_killed_between_its_steps_is_told_by_those_that_it_was_still_to_make(
+    daemon: Daemon, settings: Settings, receiver: Receiver
+) -> None:
+    # One step makes frames and quarantine, and only steps are seen to work again.
+    run = killed(daemon, "frames", "quarantine", "rts", "acks", done="rts")
+    assert daemon.skipped(RUNS) == "failing: acks, frames"
+    assert set(receiver.texts[0].splitlines()) == {
+        f"wifi_assets: {step} fails: the run ended before it began (run {run.run_id[:8]})"
+        for step in ("acks", "frames")
+    }
+    ingested(settings)
+    assert daemon.run(LAKE).success
+    assert daemon.skipped(RUNS) == "nothing fails"
 
 
 def test_a_cancelled_run_is_no_news(daemon: Daemon, receiver: Receiver) -> None:
@@ -200,6 +251,67 @@ def test_the_end_is_told_as_soon_as_the_webhook_takes_it(
     daemon.skipped(STALLED)
     assert len(receiver.texts) == 2
     assert "again" in receiver.texts[1]
+
+
+def test_a_lake_that_cannot_be_read_stands_and_is_told_with_the_reason(
+    daemon: Daemon, topic: Topic, settings: Settings, receiver: Receiver
+) -> None:
+    topic.publish(MESSAGES[:10])
+    ingested(settings)
+    stands = daemon.skipped(STALLED).split(" for ")[0]
+    log = Path(settings.lake) / "frames" / "_delta_log"
+    log.rename(log.with_name("log"))
+    log.write_text("no folder")
+    reason = f"the lake at {settings.lake} cannot be read: "
+    assert re.match(f"{re.escape(stands)} for 0:00:.*: {reason}.*Not a directory", daemon.skipped(STALLED))
+    assert receiver.texts == []
+    hours_later(daemon)
+    for _ in range(2):
+        daemon.skipped(STALLED)
+    (text,) = receiver.texts
+    assert re.fullmatch(
+        f"wifi_assets: the lake has taken no message for 1:0.:..: {reason}[ -~↳]*Not a directory[ -~]*", text
+    )
+    log.unlink()
+    log.with_name("log").rename(log)
+    assert re.fullmatch(rf"{re.escape(stands)} for 1:0\d:\d\d", daemon.skipped(STALLED))
+    assert len(receiver.texts) == 1
+    topic.publish(MESSAGES[10:20])
+    ingested(settings)
+    daemon.skipped(STALLED)
+    assert "the lake takes messages again, after 1:0" in receiver.texts[1]
+
+
+def test_a_lake_that_becomes_unreadable_before_its_reason_is_asked_is_told_all_the_same(
+    daemon: Daemon, settings: Settings, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError("Generic S3 error\n  \x1b[31m↳\x1b[0m 403 Forbidden\n")
+
+    daemon.skipped(STALLED)
+    hours_later(daemon)
+    monkeypatch.setattr("wifi_assets.sensors.alarms.pending", refused)
+    daemon.skipped(STALLED)
+    assert receiver.texts[0].endswith(f"the lake at {settings.lake} cannot be read: Generic S3 error ↳ 403 Forbidden")
+
+
+def test_a_lake_that_is_gone_has_not_moved(
+    daemon: Daemon, topic: Topic, settings: Settings, receiver: Receiver
+) -> None:
+    topic.publish(MESSAGES[:10])
+    ingested(settings)
+    stands = daemon.skipped(STALLED).split(" for ")[0]
+    hours_later(daemon)
+    daemon.skipped(STALLED)
+    assert len(receiver.texts) == 1
+    lake, away = Path(settings.lake), Path(f"{settings.lake}-away")
+    lake.rename(away)
+    for _ in range(2):
+        assert re.match(rf"{re.escape(stands)} for 1:0.*: the lake at {lake} is gone or empty", daemon.skipped(STALLED))
+    assert len(receiver.texts) == 1
+    away.rename(lake)
+    assert daemon.skipped(STALLED).startswith(stands)
+    assert len(receiver.texts) == 1
 
 
 @pytest.mark.usefixtures("impatient")
