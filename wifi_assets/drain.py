@@ -4,9 +4,12 @@ Here belongs the progress rule between Kafka and the lake. Not here: how Kafka i
 (``resources/kafka.py``), what a message means (``frames/``), how rows are committed (``lake.py``).
 
 The offsets live in the lake. A batch's refusals are committed first, then its frames, each with the
-positions reached; what a crash between the two leaves in ``quarantine`` is known by its own progress and
-not written twice. So at all times, for each partition of the topic as it is now: rows of frames + rows of
+positions reached. So at all times, for each partition of the topic as it is now: rows of frames + rows of
 quarantine below the position of frames + offsets that held no message = the offset of that position.
+
+Where the position of ``quarantine`` is beyond that of ``frames``, a run ended between the two commits. By the
+rules of the next run what it refused may be rows, and Kafka may have deleted it meanwhile. So the drain looks there
+at each stored refusal: none is written twice, none counts as unread, and those that are rows now are taken out.
 """
 
 from collections import Counter
@@ -17,15 +20,18 @@ from datetime import date
 from itertools import chain
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from wifi_assets.engine import Rows, engine
 from wifi_assets.frames.message import Rules
 from wifi_assets.frames.parse import MESSAGES, parse, release
 from wifi_assets.hidden import claim, hide
 from wifi_assets.lake import Lake, LakeError, OvertakenError, Topic
 from wifi_assets.resources.kafka import Batch, KafkaTopic, KafkaUnavailable, TopicState
-from wifi_assets.snapshot import GENERATION, KAFKA, Snapshot
+from wifi_assets.schemas import TABLES
+from wifi_assets.snapshot import GENERATION, KAFKA, POSITION, Snapshot
 from wifi_assets.steps import repeat_when_overtaken
+
+_KEY = ", ".join(TABLES["frames"].key)
 
 
 class TopicChangedError(LakeError):
@@ -213,45 +219,83 @@ def _store(lake: Lake, topic: Topic, rules: Rules, known: list[int], read: Batch
     """Commit one batch to a lake whose positions are ``known``."""
     base = topic.generation * GENERATION
     generation = pa.array([topic.generation] * len(read.messages), pa.int32())
-    frames, refused = parse(read.messages.set_column(0, "topic_generation", generation), rules)
-    if len(frames) + len(refused) != len(read.messages):
-        raise LakeError(f"{len(read.messages)} messages gave {len(frames)} rows and {len(refused)} refusals")
+    messages = read.messages.set_column(0, "topic_generation", generation)
+    frames, refused = parse(messages, rules)
+    if len(frames) + len(refused) != len(messages):
+        raise LakeError(f"{len(messages)} messages gave {len(frames)} rows and {len(refused)} refusals")
     frames, refused = hide(lake, rules.privacy, frames, refused)
 
     own = lake.open("frames")
     if own.positions(KAFKA) != known:
         raise OvertakenError(f"table frames: another run drained {topic.name} meanwhile")
     reached = [base + offset for offset in read.reached]
-    new = _quarantine(lake, topic, refused, reached)
+    before = [*(max(position, base) for position in known), *[base] * len(reached)][: len(reached)]
+    left = _quarantine(lake, frames, refused, before, reached)
 
-    messages = Counter(read.messages["kafka_partition"].to_pylist()) if len(read.messages) else Counter()
+    held = Counter(messages["kafka_partition"].to_pylist())
+    if len(left):
+        held.update(_without(left, messages)["kafka_partition"].to_pylist())
     unread = own.positions(f"{KAFKA}/unread")
-    for partition, offset in enumerate(read.reached):
-        if partition < len(known) and known[partition] >= base:
-            silent = unread[partition] + offset - (known[partition] - base)
-        else:
-            silent = offset
-        unread[partition : partition + 1] = [silent - messages[partition]]
+    for partition, (start, end) in enumerate(zip(before, reached, strict=True)):
+        earlier = unread[partition] if partition < len(known) and known[partition] >= base else 0
+        unread[partition : partition + 1] = [earlier + end - start - held[partition]]
     lake.append(own, frames, {KAFKA: reached, f"{KAFKA}/unread": unread})
     drained.rows += len(frames)
-    drained.quarantined += new
+    drained.quarantined += len(refused)
     drained.reasons.update(refused["reason"].to_pylist())
     drained.days.update(frames["day"].unique().to_pylist())
     drained.commits += 1
 
 
-def _quarantine(lake: Lake, topic: Topic, refused: pa.Table, reached: list[int]) -> int:
-    """Commit the refusals that are not there yet; returns how many those are."""
-    if not len(refused):
-        return 0
-    own = lake.tidy("quarantine")
+def _quarantine(lake: Lake, frames: pa.Table, refused: pa.Table, before: list[int], reached: list[int]) -> pa.Table:
+    """Bring quarantine to what it is to hold between these positions. The frames are committed afterwards.
+
+    Returns:
+        What a run that ended before its frames had left between them.
+    """
+    # One version for looking and for writing: else what another run adds in between would be there twice.
+    own = lake.tidy("quarantine") if len(refused) else lake.look("quarantine")
+    if own is None:
+        # Nothing is refused, and nothing ever was.
+        return refused
     mine = own.positions(KAFKA)
     mine += [0] * (len(reached) - len(mine))
-    floor = pa.array(mine, pa.int64()).take(refused["kafka_partition"].combine_chunks())
-    base = topic.generation * GENERATION
-    fresh = refused.filter(pc.greater_equal(pc.add(refused["kafka_offset"], base), floor))
-    if not len(fresh):
-        return len(refused)
-    # A topic made again may have fewer partitions than the one before.
-    lake.append(own, fresh, {KAFKA: [max(pair) for pair in zip(mine, reached, strict=False)]})
-    return len(refused)
+    left = refused.slice(0, 0)
+    if any(here < there for here, there in zip(before, mine, strict=False)):
+        left = _between(own, before, reached)
+        refused = _without(refused, left)
+    if len(refused):
+        # A topic made again may have fewer partitions than the one before.
+        lake.append(own, refused, {KAFKA: [max(pair) for pair in zip(mine, reached, strict=False)]})
+    if len(left):
+        let_go(lake, frames, set(left["day"].to_pylist()))
+    return left
+
+
+def let_go(lake: Lake, frames: pa.Table, days: set[date]) -> None:
+    """Take from these days of quarantine what is a frame now."""
+    quarantine = lake.open("quarantine")
+    stored = quarantine.rows(days=days)
+    left = _without(stored, frames)
+    if len(left) < stored.count_rows():
+        lake.replace(quarantine, left, days, {KAFKA: quarantine.positions(KAFKA)})
+
+
+def _between(table: Snapshot, starts: list[int], ends: list[int]) -> pa.Table:
+    """Message and day of the rows whose position lies in [start, end) of their partition."""
+    partitions = pa.array(range(len(starts)), pa.int32())
+    with engine() as run:
+        run.view("ranges", pa.table({"kafka_partition": partitions, "first": starts, "past": ends}))
+        run.view("stored", table.beyond(starts))
+        return run.query(
+            f"SELECT {_KEY}, day FROM stored JOIN ranges USING (kafka_partition) "
+            f"WHERE {POSITION} >= first AND {POSITION} < past"
+        )
+
+
+def _without(rows: Rows, others: pa.Table) -> pa.Table:
+    """Those rows whose messages have none among the others."""
+    with engine() as run:
+        run.view("stored", rows)
+        run.view("others", others)
+        return run.query(f"SELECT {', '.join(rows.schema.names)} FROM stored ANTI JOIN others USING ({_KEY})")

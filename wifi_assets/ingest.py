@@ -93,7 +93,12 @@ def _follow_names(lake: Lake) -> None:
             """SELECT mac, arg_max_null(new_name, "at") AS name FROM device_names
             GROUP BY mac HAVING arg_max(event, "at") <> 'vanished'"""
         )
-    events = renamed(old, devices.rows().to_table(), datetime.now(UTC))
+        newest = run.query('SELECT max("at") AS "at" FROM device_names')["at"][0].as_py()
+    at = datetime.now(UTC)
+    if newest is not None:
+        # The clock may have been set back, and the newest event is the one that counts.
+        at = max(at, newest + newest.resolution)
+    events = renamed(old, devices.rows().to_table(), at)
     lake.append(own, events, {}, {"devices": devices.version})
 
 

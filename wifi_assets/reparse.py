@@ -1,13 +1,14 @@
 """Stored days read again from Kafka with today's parser.
 
 Here belongs the one way in which stored frames are replaced from the topic. Not here: the drain, which only
-ever adds.
+ever adds frames.
 """
 
 from datetime import date
 
 import pyarrow as pa
 
+from wifi_assets.drain import let_go
 from wifi_assets.engine import engine
 from wifi_assets.frames.message import Rules
 from wifi_assets.frames.parse import MESSAGES, parse, release
@@ -94,21 +95,8 @@ def _reparse_day(lake: Lake, kafka: KafkaTopic, rules: Rules, day: date) -> set[
     if days:
         unread = f"{KAFKA}/unread"
         lake.replace(frames, all_frames, days, {KAFKA: frames.positions(KAFKA), unread: frames.positions(unread)})
-    repeat_when_overtaken(lambda: _let_go(lake, new_frames, refused_days))
+    repeat_when_overtaken(lambda: let_go(lake, new_frames, refused_days))
     return days
-
-
-def _let_go(lake: Lake, frames: pa.Table, days: set[date]) -> None:
-    """Take from quarantine what is a frame now."""
-    quarantine = lake.open("quarantine")
-    stored = quarantine.rows(days=days)
-    with engine() as run:
-        run.view("frames", frames)
-        run.view("quarantine", stored)
-        columns = ", ".join(quarantine.table.schema.names)
-        left = run.query(f"SELECT {columns} FROM quarantine ANTI JOIN frames USING ({_KEY})")  # noqa: S608
-    if len(left) < stored.count_rows():
-        lake.replace(quarantine, left, days, {KAFKA: quarantine.positions(KAFKA)})
 
 
 def _read_again(

@@ -5,16 +5,23 @@ import os
 import random
 import signal
 import time
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 
-from wifi_assets.ingest import ingest, lake_of
+from wifi_assets.drain import drain
+from wifi_assets.ingest import ingest, lake_of, rules_of, topic_of
 from wifi_assets.lake import Lake
 from wifi_assets.schemas import TABLES
+from wifi_assets.snapshot import KAFKA
 from wifi_assets_tests.services import Server
 from wifi_assets_tests.support import (
+    FIRST_DAY,
+    ask,
     check_account,
     contents,
     differences,
@@ -24,6 +31,7 @@ from wifi_assets_tests.support import (
     topic_with,
 )
 
+SECOND_DAY = FIRST_DAY + timedelta(days=1)
 #: Runs that get SIGKILL while they work.
 KILLS = 20
 
@@ -135,6 +143,72 @@ def test_refusals_committed_without_their_frames_are_not_written_twice(
     ingest(settings.model_copy(update={"batch": 700}))
     expected = ingested(settings_of(topic, tmp_path / "one"))
     assert differences(contents(lake), contents(expected)) == {}
+
+
+def _stored(lake: Lake, name: str) -> list[tuple[int, int]]:
+    """Partition and offset of each row."""
+    rows = ask(lake, f"SELECT kafka_partition AS p, kafka_offset AS o FROM {name} ORDER BY ALL")
+    return [(row["p"], row["o"]) for row in rows]
+
+
+@pytest.mark.parametrize(("before", "after"), [(SECOND_DAY, FIRST_DAY), (FIRST_DAY, SECOND_DAY)])
+def test_refusals_committed_without_their_frames_do_not_bind_other_rules(
+    kafka: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: date, after: date
+) -> None:
+    topic = topic_with(kafka, household().messages[3500:], partitions=2)
+    old = settings_of(topic, tmp_path / "crashed", first_day=before)
+    lake = lake_of(old)
+    with monkeypatch.context() as patch:
+        _crash_after(patch, 1)
+        with pytest.raises(CrashError):
+            ingest(old)
+    assert not _stored(lake, "frames")
+    assert _stored(lake, "quarantine")
+    # Whatever kills what mends it; and in other batches than before.
+    new = old.model_copy(update={"first_day": after, "batch": 400})
+    while True:
+        with monkeypatch.context() as patch:
+            _crash_after(patch, 1)
+            try:
+                drain(lake, topic_of(new), rules_of(new), new.batch)
+                break
+            except CrashError:
+                continue
+    check_account(ingested(new))
+    expected = ingested(settings_of(topic, tmp_path / "one", first_day=after))
+    for name in ("frames", "quarantine"):
+        assert _stored(lake, name) == _stored(expected, name)
+    found, wanted = contents(lake), contents(expected)
+    # Whoever refused a message first has said why.
+    assert differences(found, wanted | {"quarantine": found["quarantine"]}) == {}
+
+
+@pytest.mark.parametrize("drained", [0, 1000])
+@pytest.mark.parametrize("lost", [1700, 2000])
+def test_refusals_committed_without_their_frames_are_not_lost_with_what_kafka_deletes(
+    kafka: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drained: int, lost: int
+) -> None:
+    messages = household().messages
+    topic = topic_with(kafka)
+    settings = settings_of(topic, tmp_path)
+    lake = lake_of(settings)
+    topic.publish(messages[:drained])
+    ingest(settings)
+    topic.publish(messages[drained:2000])
+    with monkeypatch.context() as patch:
+        _crash_after(patch, 1)
+        with pytest.raises(CrashError):
+            ingest(settings)
+    refused = _stored(lake, "quarantine")
+    admin = AdminClient({"bootstrap.servers": topic.bootstrap})
+    admin.delete_records([TopicPartition(topic.name, 0, lost)])[TopicPartition(topic.name, 0)].result(10)
+    topic.publish(messages[2000:2500])
+    ingest(settings, accept_loss=True)
+    assert check_account(lake) == [2500]
+    gone = [message for message in refused if drained <= message[1] < lost]
+    assert gone
+    assert lake.open("frames").positions(f"{KAFKA}/unread") == [lost - drained - len(gone)]
+    assert _stored(lake, "quarantine")[: len(refused)] == refused
 
 
 def test_a_file_written_without_its_commit_is_no_row_and_vacuum_takes_it(kafka: Server, tmp_path: Path) -> None:

@@ -1,15 +1,22 @@
 """However the messages come, the same tables come out, and they say what the truth file says."""
 
+import json
 import random
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
-from wifi_assets.frames.message import Reason
-from wifi_assets.ingest import ingest, lake_of
+from wifi_assets import ingest as module
+from wifi_assets.demo.broker import embedded_broker
+from wifi_assets.demo.publish import Topic
+from wifi_assets.frames.message import LAST_MILLISECOND, Reason
+from wifi_assets.ingest import ingest, lake_of, store_devices
 from wifi_assets.lake import Lake
+from wifi_assets.resources.device_files import DeviceFiles
 from wifi_assets.schemas import TABLES
 from wifi_assets_tests.services import Server
 from wifi_assets_tests.support import (
@@ -79,6 +86,61 @@ def test_four_partitions_in_one_go_give_the_same_tables(kafka: Server, lake: Lak
     four = ingested(settings_of(topic, tmp_path / "lake", devices_path=home.devices(tmp_path)))
     assert min(check_account(four)) > 0
     assert differences(contents(four, positions=False), contents(lake, positions=False)) == {}
+
+
+def test_a_session_that_ends_with_the_last_day_is_in_every_table(tmp_path: Path) -> None:
+    minute = 60_000
+    times = range(LAST_MILLISECOND - 6 * 24 * 60 * minute, LAST_MILLISECOND + 1, 4 * minute)
+    with embedded_broker("pcap") as bootstrap:
+        settings = settings_of(Topic(bootstrap, "pcap"), tmp_path / "lake")
+        producer = Producer({"bootstrap.servers": bootstrap})
+        # The later ones make the sessions of days anew that are stored.
+        for part in times[:-5], times[-5:]:
+            for time in part:
+                frame = {"wlan_fc_type_subtype": "4", "wlan_sa": f"02:00:00:00:00:0{time // minute % 16:x}"}
+                producer.produce("pcap", json.dumps({"timestamp": str(time), "layers": frame}), timestamp=time)
+            producer.flush()
+            lake = ingested(settings)
+    found = ask(lake, "SELECT probe_count, last_probe FROM oui_fingerprint_sessions")
+    last = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=LAST_MILLISECOND)
+    assert found == [{"probe_count": len(times), "last_probe": last}]
+
+
+# ---------------------------------------------------------------- names of devices
+
+
+def test_each_change_of_a_name_is_told_once_though_the_clock_went_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, today = Lake(str(tmp_path / "lake")), datetime(2026, 3, 1, tzinfo=UTC)
+
+    def hold(clock: datetime, **names: str) -> None:
+        class Clock(datetime):
+            @classmethod
+            def now(cls, tz: object = None) -> datetime:
+                return clock
+
+        monkeypatch.setattr(module, "datetime", Clock)
+        users = [{"mac": f"02:00:00:00:00:0{mac}", "name": name, "oui": "Apple"} for mac, name in names.items()]
+        (tmp_path / "ace.user.json").write_text("".join(json.dumps(one) + "\n" for one in users))
+        store_devices(lake, DeviceFiles(tmp_path), allow_empty=True)
+
+    hold(today, a="phone", b="tablet")
+    for clock in (datetime(1970, 1, 1, tzinfo=UTC), today - timedelta(days=1), today):
+        hold(clock, a="mobile", b="tablet", c=str(clock.year))
+        hold(clock, a="mobile", c=str(clock.day))
+        hold(clock, a="mobile", b="tablet")
+    told = ask(lake, """SELECT mac[-1] AS d, event, new_name FROM device_names ORDER BY "at", mac""")
+    again = [("c", "appeared"), ("b", "vanished"), ("c", "renamed"), ("b", "appeared"), ("c", "vanished")]
+    assert [(row["d"], row["event"]) for row in told] == [
+        ("a", "appeared"),
+        ("b", "appeared"),
+        ("a", "renamed"),
+        *again * 3,
+    ]
+    assert ask(lake, """SELECT count(*) AS n FROM device_names WHERE "at" < TIMESTAMPTZ '2026-03-01 00:00Z'""") == [
+        {"n": 0}
+    ]
 
 
 # ---------------------------------------------------------------- the truth file

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from itertools import accumulate
 from typing import Any
 
 from wifi_assets.frames.address import normal_address
@@ -65,10 +66,14 @@ class Rules:
         return subtype.startswith("0x") if self.ssid_encoding == "auto" else self.ssid_encoding == "hex"
 
 
-#: The last millisecond that Python's and Arrow's calendars share: 9999-12-31T23:59:59.999Z.
-LAST_MILLISECOND = 253_402_300_799_999
+#: 9899-12-31T23:59:59.999Z, a century before Python's calendar ends: the steps look at days after a frame's, the
+#: farther the longer a session lasts.
+LAST_MILLISECOND = 250_246_627_199_999
 #: How far a sniffer's clock may run ahead of Kafka's.
 AHEAD = timedelta(days=1)
+#: Objects and lists within each other; a frame has three. Python's own limit would count from wherever the parser was
+#: called, so that a message could be a row in one run and none in the next.
+DEPTH = 100
 
 #: lake column -> (message field, lowest, highest value): radiotap's dBm is a signed byte.
 NUMBERS: Mapping[str, tuple[str, int, int]] = {
@@ -100,6 +105,8 @@ NUMBER_LISTS: Mapping[str, str] = {
 }
 HEX_LIST = ("tag_vendor_data", "wlan_tag_vendor_data")
 
+#: One that nothing ends reaches to the document's end: else each quotation mark in it would be tried anew.
+_JSON_TEXT = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _INTEGER = re.compile(r"-?[0-9]+", re.ASCII)
 _HEX_NUMBER = re.compile(r"0x[0-9a-fA-F]{1,4}|[0-9]{1,5}", re.ASCII)
 _HEX = re.compile(r"[0-9a-fA-F:]*", re.ASCII)
@@ -147,10 +154,10 @@ def _document(value: bytes | None) -> dict[str, Any]:
         text = value.decode()
     except UnicodeDecodeError as error:
         raise Refused(Reason.NOT_UTF8, f"byte {error.start}") from None
+    if _is_deep(text):
+        raise Refused(Reason.NOT_JSON, "nested too deep")
     try:
         document = _DECODER.decode(text)
-    except RecursionError:
-        raise Refused(Reason.NOT_JSON, "nested too deep") from None
     except json.JSONDecodeError as error:
         reason = Reason.SEVERAL_DOCUMENTS if error.msg == "Extra data" else Reason.NOT_JSON
         raise Refused(reason, f"{error.msg} at character {error.pos}") from None
@@ -162,6 +169,13 @@ def _document(value: bytes | None) -> dict[str, Any]:
         except UnicodeEncodeError:
             raise Refused(Reason.LONE_SURROGATE, "") from None
     return document
+
+
+def _is_deep(text: str) -> bool:
+    if text.count("[") + text.count("{") <= DEPTH:
+        return False
+    steps = ((mark in "[{") - (mark in "]}") for mark in _JSON_TEXT.sub("", text))
+    return any(depth > DEPTH for depth in accumulate(steps))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -105,7 +105,8 @@ _MEMBERS = [
     b'"wlan_ssid":[]', b'"wlan_fc_type":["0"]', b'"wlan_fc_type_subtype":["4"]', b'"timestamp":"1"',
     b'"timestamp":null', b'"layers":{}', b'"layers":null', b'"x":{"wlan_sa":["x"]}', b'"x":{"y":1,"y":1}',
     b'"x":[1,]', b'"x":NaN', b'"wlan_tag_oui":["1"]', b'"wps_device_name":[["x"]]', b'"wps_device_name":[{"x":5}]',
-    b'"wps_device_name":"a"',
+    b'"wps_device_name":"a"', b'"x":' + b"[" * 98 + b"]" * 98, b'"x":' + b"[" * 99 + b"]" * 99,
+    b'"x":' + b"[" * 99 + b'"\\ud800"' + b"]" * 99,
 ]  # fmt: skip
 _HARMLESS = [
     b'"x":1',

@@ -98,6 +98,11 @@ def probe(*, layered: bool = True, timestamp: Any = TIMESTAMP, old: bool = False
     return compact(document((OLD_PROBE if old else PROBE) | changes, layered=layered, timestamp=timestamp))
 
 
+def nested(levels: int, deepest: bytes = b"") -> bytes:
+    """The probe request with a member that makes it so many objects and lists within each other."""
+    return probe()[:-2] + b',"x":' + b"[" * (levels - 2) + deepest + b"]" * (levels - 2) + b"}}"
+
+
 def read(value: bytes | None, kafka_timestamp: datetime = HEARD, rules: Rules | None = None) -> dict[str, Any]:
     """The message's row."""
     return read_message(value, kafka_timestamp, rules or Rules())
@@ -137,7 +142,14 @@ MALFORMED: list[tuple[bytes | None, Reason, str]] = [
     (b'{"index":{"_index":"packets-2020-03-21"', Reason.NOT_JSON, "at character"),
     (b"hello", Reason.NOT_JSON, "at character 0"),
     (b"[" * 100_000, Reason.NOT_JSON, "nested too deep"),
-    (_START + b'"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}}", Reason.NOT_JSON, "nested too deep"),
+    (nested(100_000), Reason.NOT_JSON, "nested too deep"),
+    (nested(101), Reason.NOT_JSON, "nested too deep"),
+    (nested(101, b'"\\ud800"'), Reason.NOT_JSON, "nested too deep"),
+    (b'{"x":' * 100_000, Reason.NOT_JSON, "nested too deep"),
+    (probe(wlan_sa="@").replace(b'"@"', b"[" * 99 + b"]" * 99), Reason.NOT_JSON, "nested too deep"),
+    (nested(100, b'"\\ud800"'), Reason.LONE_SURROGATE, ""),
+    (b"[" * 100 + b"]" * 100, Reason.NOT_AN_OBJECT, "list"),
+    (b'"' + b'\\"[' * 100_000, Reason.NOT_JSON, "Unterminated string"),
     (probe() + probe(), Reason.SEVERAL_DOCUMENTS, "Extra data"),
     (probe() + b"\n" + probe(), Reason.SEVERAL_DOCUMENTS, "Extra data"),
     (probe() + b" x", Reason.SEVERAL_DOCUMENTS, "Extra data"),

@@ -3,7 +3,7 @@
 import pytest
 
 from wifi_assets.frames.message import Reason, Rules
-from wifi_assets_tests.frames.messages import HEARD, MALFORMED, PROBE, ROW, TIMESTAMP, probe, read, refusal
+from wifi_assets_tests.frames.messages import HEARD, MALFORMED, PROBE, ROW, TIMESTAMP, nested, probe, read, refusal
 
 # ---------------------------------------------------------------- what becomes a row
 
@@ -138,6 +138,26 @@ def test_a_malformed_message_is_refused(value: bytes | None, reason: Reason, det
     refused = refusal(value)
     assert refused.reason is reason
     assert detail in refused.detail
+
+
+@pytest.mark.parametrize("frames", [0, 800], ids=["a flat stack", "a deep stack"])
+def test_how_deep_a_message_may_nest_hangs_on_its_text_alone(frames: int) -> None:
+    def at(depth: int) -> None:
+        if depth:
+            at(depth - 1)
+            return
+        assert read(nested(100, b'"\\u00e9"')) == ROW
+        for levels in (101, 200, *range(900, 1000, 7)):
+            assert refusal(nested(levels, b'"\\u00e9"')).detail == "nested too deep"
+
+    at(frames)
+
+
+def test_brackets_in_a_text_nest_nothing(layered: bool) -> None:
+    for name in ("[" * 500, "]" * 500 + "[" * 500, '\\"[' * 500, "\\"):
+        frame = read(probe(layered=layered, wps_device_name=[name], unknown=[[name] * 200]))
+        assert frame == ROW | {"wps_device_name": name}
+    assert read(probe(layered=layered, unknown=[[{}, []]] * 500)) == ROW
 
 
 def test_both_shapes_at_once_is_the_layered_one() -> None:

@@ -90,7 +90,7 @@ def test_a_frame_may_be_a_day_ahead_of_kafka_and_no_more() -> None:
 
 
 def test_the_ends_of_the_calendar_are_rows() -> None:
-    last = datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)
+    last = datetime(9899, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)
     assert read(probe(timestamp=str(LAST_MILLISECOND)), last)["event_time"] == last
     assert read(probe(timestamp="0"))["event_time"] == datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -166,6 +166,8 @@ def test_each_field_with_each_odd_value(layered: bool) -> None:
         '{"timestamp":"1584802202655","wlan_fc_type":["0"],"wlan_fc_type_subtype":["4"],"wlan_ssid":["a\\\\x41"]}',
         '{"timestamp":"1584802202655","wlan_fc_type":["0"],"wlan_fc_type_subtype":["4"],"wlan_ssid":["a\\"b"]}',
         '{"timestamp":"1584802202655","layers":{"layers":{"wlan_fc_type":["0"],"wlan_fc_type_subtype":["4"]}}}',
+        '{"timestamp":"1584802202655","wlan_fc_type":["0"],"wlan_fc_type_subtype":["4"],"wps_device_name":["%s"]}'
+        % ("[" * 500),
     ],
 )  # fmt: skip
 def test_what_a_parser_made_for_speed_could_take_for_plain(text: str) -> None:

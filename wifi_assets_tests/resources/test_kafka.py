@@ -91,6 +91,21 @@ def test_a_read_gives_each_message_between_its_bounds_once_and_as_it_was_sent(ka
         assert one.reached == [counted]
 
 
+@pytest.mark.parametrize(("key", "value"), [(b"key", b"x" * 10_000), (b"x" * 10_000, None)], ids=["values", "keys"])
+def test_large_messages_make_small_batches(
+    kafka: Server, monkeypatch: pytest.MonkeyPatch, key: bytes, value: bytes | None
+) -> None:
+    monkeypatch.setattr(kafka_module, "_OCTETS", 1_000_000)
+    monkeypatch.setattr(kafka_module, "_CALL", 20)
+    topic = topic_with(kafka, (Message(key, value, 1_772_323_200_000) for _ in range(1000)))  # type: ignore[arg-type]
+    batches = list(reader(topic).read([0], [1000], 1000))
+    assert [row["kafka_offset"] for one in batches for row in one.messages.to_pylist()] == list(range(1000))
+    assert max(len(one.messages) for one in batches) < 100 + 20
+    assert min(len(one.messages) for one in batches[:-1]) >= 100
+    # Each where the one before ended.
+    assert [one.reached[0] for one in batches] == [one.messages["kafka_offset"][-1].as_py() + 1 for one in batches]
+
+
 def test_partitions_are_read_beside_each_other_each_to_its_own_end(kafka: Server) -> None:
     topic = topic_with(kafka, messages(500), partitions=4)
     high = reader(topic).look().high
