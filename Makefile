@@ -31,8 +31,8 @@ test: setup ## All tests, on real servers
 	$(BIN)/python -m pytest
 
 check: setup ## Style and types
-	$(BIN)/ruff format --check wifi_assets wifi_assets_tests bench
-	$(BIN)/ruff check wifi_assets wifi_assets_tests bench
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
 	$(BIN)/mypy
 
 bench: setup ## Speed on this machine; needs a quiet one
