@@ -7,7 +7,6 @@ them (``services/``). ``daemon.py`` ticks sensors without any of these processes
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -260,11 +259,8 @@ class Dagster:
         said = [event.step_failure_data.user_failure_data for event in events if event.is_step_failure]
         return [str(one and one.description) for one in said]
 
-    def signal_run(self, run: DagsterRun, which: signal.Signals) -> None:
-        """A signal to its process."""
-        os.kill(self._process_of(run), which)
-
-    def _process_of(self, run: DagsterRun) -> int:
+    def process_of(self, run: DagsterRun) -> int:
+        """Of a run that has begun."""
         for entry in self.instance.all_logs(run.run_id):
             event = entry.dagster_event
             if event is not None and event.is_engine_event and "pid" in event.engine_event_data.metadata:

@@ -1,5 +1,6 @@
 """Runs as the daemon starts them: with everything imported, ended when asked, reported when something kills them."""
 
+import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -107,7 +108,7 @@ def test_a_run_that_is_asked_to_end_ends(dagster: Dagster) -> None:
 def test_a_run_that_was_killed_is_a_failure_that_says_so(dagster: Dagster) -> None:
     run = under_way(dagster)
     run_id = run.run_id
-    dagster.signal_run(run, signal.SIGKILL)
+    os.kill(dagster.process_of(run), signal.SIGKILL)
     assert ended(dagster, run_id).status == DagsterRunStatus.FAILURE
     assert f"The process of run {run_id} was terminated by signal 9 (SIGKILL)" in said(dagster, run_id)
 
@@ -148,7 +149,7 @@ def test_a_run_that_was_killed_with_its_daemon_is_a_failure_when_the_daemon_is_b
     run = under_way(dagster)
     run_id = run.run_id
     dagster.kill_daemon()
-    dagster.signal_run(run, signal.SIGKILL)
+    os.kill(dagster.process_of(run), signal.SIGKILL)
     dagster.start_daemon()
     assert ended(dagster, run_id).status == DagsterRunStatus.FAILURE
     assert f"The process of run {run_id} is there no more" in said(dagster, run_id)

@@ -1,9 +1,11 @@
 """A backfill whose processes are killed half way: it is started again and ends as if nothing had been."""
 
+import os
 import signal
 
 import dagster as dg
 import pytest
+import sqlalchemy as sa
 
 from wifi_assets_tests.processes import until
 from wifi_assets_tests.unattended.platform import FRAMES, LAKE, Platform, on, sent
@@ -16,8 +18,21 @@ def half_way(platform: Platform, backfill: str) -> dg.DagsterRun:
     """Wait until the run of a backfill has done a part, and hold it there; the run."""
     (run,) = until(lambda: platform.dagster.runs(tags={"dagster/backfill": backfill}))
     until(lambda: "frames" in platform.dagster.steps(run), every=0.05)
-    platform.dagster.signal_run(run, signal.SIGSTOP)
+    until(lambda: held(platform, run), every=0)
     return run
+
+
+def held(platform: Platform, run: dg.DagsterRun) -> bool:
+    """Whether the run's process was stopped at a moment at which it did not lock Dagster's database."""
+    process = platform.dagster.process_of(run)
+    os.kill(process, signal.SIGSTOP)
+    try:
+        platform.dagster.steps(run)
+        platform.dagster.runs(run_ids=[run.run_id])
+    except sa.exc.OperationalError:
+        os.kill(process, signal.SIGCONT)
+        return False
+    return True
 
 
 def test_the_run_and_the_daemon_killed_and_started_again(platform: Platform) -> None:
@@ -26,7 +41,7 @@ def test_the_run_and_the_daemon_killed_and_started_again(platform: Platform) -> 
     backfill = platform.dagster.backfill(LAKE, days)
     run = half_way(platform, backfill)
     platform.dagster.kill_daemon()
-    platform.dagster.signal_run(run, signal.SIGKILL)
+    os.kill(platform.dagster.process_of(run), signal.SIGKILL)
     platform.dagster.start_daemon()
     assert platform.dagster.backfill_ended(backfill) == "COMPLETED_FAILED"
     (run,) = platform.dagster.runs(run_ids=[run.run_id])
@@ -49,7 +64,7 @@ def test_the_daemon_alone_killed_under_a_run(platform: Platform) -> None:
     platform.dagster.kill_daemon()
     (run,) = platform.dagster.runs(run_ids=[run.run_id])
     assert not run.is_finished
-    platform.dagster.signal_run(run, signal.SIGCONT)
+    os.kill(platform.dagster.process_of(run), signal.SIGCONT)
     # The run is no process of the daemon's.
     until(lambda: platform.dagster.runs(dg.DagsterRunStatus.SUCCESS, run_ids=[run.run_id]))
     sent(platform, [platform.day(30)])
