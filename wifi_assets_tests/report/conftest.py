@@ -55,8 +55,10 @@ def lake_of(
 def fill(tmp_path: Path) -> Fill:
     """``lake_of`` in a folder of this test."""
 
-    def make(frames: Iterable[dict[str, Any]], devices: dict[str, str] = KNOWN) -> Lake:
-        return lake_of(tmp_path, frames, devices)
+    def make(
+        frames: Iterable[dict[str, Any]], devices: dict[str, str] = KNOWN, followers: Iterable[str] = FOLLOWERS
+    ) -> Lake:
+        return lake_of(tmp_path, frames, devices, followers)
 
     return make
 

@@ -15,7 +15,9 @@ HOUR = timedelta(hours=1)
 
 
 def axis_of(fill: Fill, moments: list[datetime], slices: int = 100, least_seconds: int = 1) -> TimeAxis:
-    axis = time_axis(Period(fill([probe(at, SOURCE) for at in moments])), "probes_enriched", slices, least_seconds)
+    # Without the counts, which are a commit for each day.
+    lake = fill([probe(at, SOURCE) for at in moments], followers=("probes", "probes_enriched"))
+    axis = time_axis(Period(lake), "probes_enriched", slices, least_seconds)
     assert axis is not None
     return axis
 
