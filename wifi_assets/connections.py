@@ -1,8 +1,8 @@
 """Dagster's connections to its Postgres, kept from one question to the next.
 
 dagster-postgres opens a connection for each question, and closes it; only the webserver keeps them. With the sensors
-at their defaults the daemon and the code server opened 56 a second, which took Postgres 0.29 of a processor, and a run
-of the lake 250, which took it 1.8 CPU s instead of 0.3 (*measured*).
+at their defaults the daemon and the code server opened some 50 a second, which took Postgres 0.29 of a processor, and a
+run of the lake 250, which took it 1.8 CPU s instead of 0.3 (*measured*).
 
 Here belongs how a process asks Dagster's database. Not here: what it asks.
 """

@@ -31,7 +31,8 @@ from wifi_assets.schemas import TABLES
 from wifi_assets.snapshot import GENERATION, KAFKA, POSITION, Snapshot
 from wifi_assets.steps import repeat_when_overtaken
 
-_KEY = ", ".join(TABLES["frames"].key)
+#: Columns that say which message a row is of.
+KEY = ", ".join(TABLES["frames"].key)
 
 
 class TopicChangedError(LakeError):
@@ -288,7 +289,7 @@ def _between(table: Snapshot, starts: list[int], ends: list[int]) -> pa.Table:
         run.view("ranges", pa.table({"kafka_partition": partitions, "first": starts, "past": ends}))
         run.view("stored", table.beyond(starts))
         return run.query(
-            f"SELECT {_KEY}, day FROM stored JOIN ranges USING (kafka_partition) "
+            f"SELECT {KEY}, day FROM stored JOIN ranges USING (kafka_partition) "
             f"WHERE {POSITION} >= first AND {POSITION} < past"
         )
 
@@ -298,4 +299,4 @@ def _without(rows: Rows, others: pa.Table) -> pa.Table:
     with engine() as run:
         run.view("stored", rows)
         run.view("others", others)
-        return run.query(f"SELECT {', '.join(rows.schema.names)} FROM stored ANTI JOIN others USING ({_KEY})")
+        return run.query(f"SELECT {', '.join(rows.schema.names)} FROM stored ANTI JOIN others USING ({KEY})")

@@ -18,7 +18,7 @@ from wifi_assets.launcher import NICE
 from wifi_assets.schemas import TABLES
 from wifi_assets.steps import drop_before, repeat_when_overtaken
 
-#: What the clock starts gives way to what somebody waits for. The checks alone take 5 CPU s an hour: among 20 ticks
+#: What the clock starts gives way to what somebody waits for. The checks alone took 5 CPU s an hour: among 20 ticks
 #: with them beside, the lake was fresh after 7.1 s at worst, among 18 without after 5.5, on two cores (*measured*).
 _BACKGROUND = {NICE: "10", PRIORITY_TAG: "-1"}
 

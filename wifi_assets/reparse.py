@@ -8,7 +8,7 @@ from datetime import date
 
 import pyarrow as pa
 
-from wifi_assets.drain import let_go
+from wifi_assets.drain import KEY, let_go
 from wifi_assets.engine import engine
 from wifi_assets.frames.message import Rules
 from wifi_assets.frames.parse import MESSAGES, parse, release
@@ -18,7 +18,6 @@ from wifi_assets.resources.kafka import KafkaTopic
 from wifi_assets.snapshot import KAFKA
 from wifi_assets.steps import repeat_when_overtaken
 
-_KEY = "topic_generation, kafka_partition, kafka_offset"
 _RANGES = """
     SELECT topic_generation AS g, kafka_partition AS p, min(kafka_offset) AS low, max(kafka_offset) AS high
     FROM {} GROUP BY ALL"""
@@ -63,7 +62,7 @@ def _reparse_day(lake: Lake, kafka: KafkaTopic, rules: Rules, day: date) -> set[
         refused = f"topic_generation = {topic.generation} AND (day = DATE '{day}'{among})"
         run.view("refused", quarantine.rows(), refused)
         # Not UNION ALL: what a crash left in both is one message.
-        wanted = run.query(f"SELECT {_KEY} FROM frames UNION SELECT {_KEY} FROM refused")  # noqa: S608
+        wanted = run.query(f"SELECT {KEY} FROM frames UNION SELECT {KEY} FROM refused")  # noqa: S608
         refused_days = set(run.query("SELECT DISTINCT day FROM refused")["day"].to_pylist())
         run.view("wanted", wanted)
         ranges = run.query(_RANGES.format("wanted")).to_pylist()
@@ -80,12 +79,12 @@ def _reparse_day(lake: Lake, kafka: KafkaTopic, rules: Rules, day: date) -> set[
         run.view("quarantine", quarantine.rows(days=refused_days))
         columns = ", ".join(frames.table.schema.names)
         all_frames = run.query(
-            f"SELECT {columns} FROM frames ANTI JOIN wanted USING ({_KEY}) "  # noqa: S608
+            f"SELECT {columns} FROM frames ANTI JOIN wanted USING ({KEY}) "  # noqa: S608
             f"UNION ALL SELECT {columns} FROM new_frames"
         )
         columns = ", ".join(quarantine.table.schema.names)
         all_refused = run.query(
-            f"SELECT {columns} FROM quarantine ANTI JOIN new_refused USING ({_KEY}) "  # noqa: S608
+            f"SELECT {columns} FROM quarantine ANTI JOIN new_refused USING ({KEY}) "  # noqa: S608
             f"UNION ALL SELECT {columns} FROM new_refused"
         )
     # What stops between these commits leaves messages in both tables and none in neither; reading the day again mends
@@ -126,7 +125,7 @@ def _read_again(
             run.view("messages", numbered)
             run.view("wanted", wanted)
             columns = ", ".join(MESSAGES.names)
-            messages = run.query(f"SELECT {columns} FROM messages SEMI JOIN wanted USING ({_KEY})")  # noqa: S608
+            messages = run.query(f"SELECT {columns} FROM messages SEMI JOIN wanted USING ({KEY})")  # noqa: S608
         found += len(messages)
         rows, refusals = hide(lake, rules.privacy, *parse(messages.cast(MESSAGES), rules))
         frames.append(rows)

@@ -130,7 +130,8 @@ def _append(lake: Lake, name: str, done: Done) -> bool:
     if source.rewritten_since(seen):
         # Rows that this table holds are others upstream now: all days that changed, with what is new of them.
         first = open_from(own, source)
-        changed = source.days() | own.days() if source.since(seen) is None else source.changed_days(seen)
+        news = source.since(seen)
+        changed = source.days() | own.days() if news is None else news.days
         own = _compute_days(lake, own, source, reached, {day for day in changed if day >= first}, done)
         with engine() as run:
             # What came late of closed days is passed on; their other rows stay as they are.
@@ -177,7 +178,8 @@ def _rebuild_appended(lake: Lake, name: str, days: set[date], done: Done) -> Non
     own = lake.open(name)
     source = upstream_of(lake, own)
     # Retention may have taken some of them since they were found open.
-    days = {day for day in days if day >= open_from(own, source)}
+    first = open_from(own, source)
+    days = {day for day in days if day >= first}
     _compute_days(lake, own, source, own.positions(source.table.name), days, done)
 
 

@@ -28,11 +28,11 @@ class Settled(msgspec.Struct):
     """Up to where the account has been found right.
 
     Attributes:
-        table: Id of ``frames``; that of another lake is another one.
         generation: Of the topic.
         positions: Position of ``frames``, by Kafka partition.
         unread: Offsets that held no message so far, by Kafka partition.
         kept_from: First days (proleptic ordinals) that retention has left of ``frames`` and ``quarantine``.
+        table: Id of ``frames``; that of another lake is another one.
     """
 
     generation: int
