@@ -1,7 +1,7 @@
 """How fast wifi_assets is, measured beside real servers: ``make bench``, or one by ``python -m bench.NAME``.
 
 Here belongs what the measurements share: a broker, a topic filled with the simulated household's frames,
-the words on the machine's load. Not here: whether results are right (the tests).
+the words on the machine's load, small helpers. Not here: whether results are right (the tests).
 """
 
 import os
@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+
+import pyarrow as pa
 
 from wifi_assets.demo.household import write_documents
 from wifi_assets.demo.publish import Topic
@@ -41,6 +43,20 @@ def bench_settings() -> Iterator[Settings]:
             )
         finally:
             server.stop()
+
+
+def with_nulls(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The rows with all columns of a schema; those that they lack hold NULL."""
+    columns = {
+        field.name: rows[field.name] if field.name in rows.column_names else pa.nulls(len(rows), field.type)
+        for field in schema
+    }
+    return pa.table(columns).cast(schema)
+
+
+def octets_of(folder: Path) -> int:
+    """Octets of all files below a folder."""
+    return sum(one.stat().st_size for one in folder.rglob("*") if one.is_file())
 
 
 def load() -> str:

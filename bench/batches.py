@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from bench import BEGIN, FIRST_HOUR, PARTITIONS, bench_settings, load
+from bench import BEGIN, FIRST_HOUR, PARTITIONS, bench_settings, load, octets_of
 from wifi_assets.demo.air import Air
 from wifi_assets.demo.messages import Message, message
 from wifi_assets.demo.publish import Topic
@@ -63,9 +63,8 @@ class Subject:
     def tell(self) -> None:
         """How large it is."""
         frames, folder = Lake(self.settings.lake).open("frames"), Path(self.settings.lake)
-        octets = sum(one.stat().st_size for one in folder.rglob("*") if one.is_file())
         print(f"frames: version {frames.version}, {len(frames.paths())} files, {len(frames.days())} days")
-        print(f"folder: {octets:,} octets")
+        print(f"folder: {octets_of(folder):,} octets")
 
 
 def compare(young: Subject, old: Subject, commits: int) -> None:

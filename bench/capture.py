@@ -21,7 +21,7 @@ import psutil
 from confluent_kafka import Consumer, TopicPartition
 
 from bench import PARTITIONS, TOPIC, load
-from wifi_assets.ingest import lake_of
+from wifi_assets.from_settings import lake_of
 from wifi_assets.settings import Settings
 from wifi_assets_tests.capture.feeding import START, Feeder
 from wifi_assets_tests.services import Server

@@ -18,7 +18,7 @@ from dagster._core.scheduler.instigation import TickStatus
 
 from bench.platform import Platform
 from wifi_assets.assets.sinks import SINKS, Sink, targets
-from wifi_assets.ingest import lake_of
+from wifi_assets.from_settings import lake_of
 from wifi_assets.resources.errors import SinkError
 from wifi_assets.schemas import TABLES
 from wifi_assets.snapshot import KAFKA

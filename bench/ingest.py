@@ -20,7 +20,8 @@ from wifi_assets.demo.air import Air
 from wifi_assets.demo.messages import message
 from wifi_assets.demo.publish import Topic
 from wifi_assets.drain import drain
-from wifi_assets.ingest import devices_of, lake_of, rules_of, store_devices, topic_of
+from wifi_assets.from_settings import devices_of, lake_of, rules_of, topic_of
+from wifi_assets.router import store_devices
 from wifi_assets.schemas import TABLES
 from wifi_assets.settings import Settings
 from wifi_assets.steps import catch_up

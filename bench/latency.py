@@ -5,12 +5,9 @@ default intervals, and 30 messages a second from the simulated household. Here b
 is told. Not here: how the platform is started (``platform.py``), when which table held what (``freshness.py``).
 """
 
-import sys
-import tempfile
-import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,16 +15,13 @@ from typing import Any
 import dagster as dg
 import psutil
 import psycopg
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from bench import load
 from bench.freshness import LakeHistory, Tick, Watch, lag_ticks, targets_fresh
-from bench.platform import Platform, platform
-from wifi_assets.demo.live import live
-from wifi_assets.demo.messages import Message
-from wifi_assets.demo.publish import Topic
+from bench.platform import PER_HOUR, Platform, feeding, given, platform
 
 SAMPLES = 20
-PER_HOUR = 30 * 3600
 #: Ticks before the first sample: tables and indices are made then.
 _WARM_UP = 2
 _IDLE_SECONDS = 60
@@ -42,22 +36,23 @@ def main(samples: int, folder: Path) -> None:
         _cpu_share(parts, "idle", _IDLE_SECONDS)
         watch = Watch(parts)
         watch.start()
-        feed = threading.Thread(target=_feed, args=(parts,), daemon=True)
-        feed.start()
-        _wait(lambda: len(lag_ticks(parts.instance)) >= _WARM_UP, _CATCH_UP_SECONDS)
-        size = _database_octets(parts)
-        began, cpu = time.time(), _cpu(parts)
-        _wait(lambda: len(lag_ticks(parts.instance)) >= _WARM_UP + samples + 1, 3600)
-        seconds = time.time() - began
-        print(f"30 messages a second, {_shares(cpu, _cpu(parts), seconds)}")
-        print(
-            f"Dagster's database grew by {(_database_octets(parts) - size) / seconds * 86_400 / 2**20:,.0f} MiB a day"
-        )
-        last = lag_ticks(parts.instance)[_WARM_UP + samples - 1]
-        history = LakeHistory(parts)
-        _wait(lambda: max(targets_fresh(watch, history.fresh(watch.marks_at(last.at))).values()) < time.time(), 300)
-        watch.end()
-        _tell(parts, watch, samples)
+        with feeding(parts):
+            _measure(parts, watch, samples)
+
+
+def _measure(parts: Platform, watch: Watch, samples: int) -> None:
+    _wait(lambda: len(lag_ticks(parts.instance)) >= _WARM_UP, _CATCH_UP_SECONDS)
+    size = _database_octets(parts)
+    began, cpu = time.time(), _cpu(parts)
+    _wait(lambda: len(lag_ticks(parts.instance)) >= _WARM_UP + samples + 1, 3600)
+    seconds = time.time() - began
+    print(f"{PER_HOUR // 3600} messages a second, {_shares(cpu, _cpu(parts), seconds)}")
+    print(f"Dagster's database grew by {(_database_octets(parts) - size) / seconds * 86_400 / 2**20:,.0f} MiB a day")
+    last = lag_ticks(parts.instance)[_WARM_UP + samples - 1]
+    history = LakeHistory(parts)
+    _wait(lambda: max(targets_fresh(watch, history.fresh(watch.marks_at(last.at))).values()) < time.time(), 300)
+    watch.end()
+    _tell(parts, watch, samples)
 
 
 def _tell(parts: Platform, watch: Watch, samples: int) -> None:
@@ -139,18 +134,9 @@ def _row(what: str, values: Sequence[float]) -> None:
     print(f"{what:<40} {median(values):8.1f} {max(values):8.1f}", flush=True)
 
 
-def _feed(parts: Platform) -> None:
-    def messages() -> Iterator[Message]:
-        for _, message in live(int(time.time()), PER_HOUR):
-            yield message
-
-    Topic(parts.settings.kafka_bootstrap, parts.settings.kafka_topic).publish(messages())
-
-
 def _settled(parts: Platform) -> bool:
     """The first runs, which every sensor asks for on an empty instance, are over."""
-    open_runs = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
-    unfinished = parts.instance.get_runs_count(dg.RunsFilter(statuses=open_runs))
+    unfinished = parts.instance.get_runs_count(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
     return not unfinished and parts.instance.get_runs_count() >= 3
 
 
@@ -188,6 +174,4 @@ def _cpu_share(parts: Platform, what: str, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    given = Path(sys.argv[2]).resolve() if len(sys.argv) > 2 else Path(tempfile.mkdtemp(prefix="wifi-assets-latency-"))
-    given.mkdir(parents=True, exist_ok=True)
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else SAMPLES, given)
+    main(*given("latency", SAMPLES))

@@ -6,12 +6,8 @@ and all counts are equal. It takes its time, so that it is no part of ``make ben
 """
 
 import json
-import sys
-import tempfile
-import threading
 import time
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,17 +15,13 @@ from pathlib import Path
 import dagster as dg
 
 from bench import load
-from bench.platform import Platform, platform
+from bench.platform import Platform, feeding, given, platform
 from wifi_assets.assets.sinks import SINKS, targets
 from wifi_assets.definitions import build_defs
-from wifi_assets.demo.live import live
-from wifi_assets.demo.messages import Message
-from wifi_assets.demo.publish import Topic
 from wifi_assets.drain import pending
-from wifi_assets.ingest import lake_of, topic_of
+from wifi_assets.from_settings import lake_of, topic_of
 
-MINUTES = 120
-PER_HOUR = 30 * 3600
+MINUTES = 120.0
 #: Seconds between two looks.
 _LOOK = 5
 _CATCH_UP_SECONDS = 300
@@ -64,12 +56,8 @@ def main(minutes: float, folder: Path) -> None:
     """Run, look, and say how it ended; exit code 1 if a check fails or counts differ."""
     print(f"{minutes:g} minutes in {folder}; {load()}", flush=True)
     with platform(folder, {}) as parts:
-        ended = threading.Event()
-        feed = threading.Thread(target=_feed, args=(parts, ended), daemon=True)
-        feed.start()
-        behind = _watch(parts, minutes)
-        ended.set()
-        feed.join(60)
+        with feeding(parts):
+            behind = _watch(parts, minutes)
         print(f"largest lag: {behind.messages:,} messages, {behind.seconds:.0f} s", flush=True)
         _wait_until_all_is_there(parts)
         whole = _checks(parts)
@@ -80,18 +68,6 @@ def main(minutes: float, folder: Path) -> None:
         print(f"runs: {runs}; event log: {parts.event_log()}; lake: {parts.lake_files()}; {load()}")
     if not whole:
         raise SystemExit("not all is well")
-
-
-def _feed(parts: Platform, ended: threading.Event) -> None:
-    topic = Topic(parts.settings.kafka_bootstrap, parts.settings.kafka_topic)
-
-    def messages() -> Iterator[Message]:
-        for _, message in live(int(time.time()), PER_HOUR):
-            if ended.is_set():
-                return
-            yield message
-
-    print(f"fed: {topic.publish(messages()):,} messages", flush=True)
 
 
 def _watch(parts: Platform, minutes: float) -> Behind:
@@ -157,6 +133,4 @@ def _checks(parts: Platform) -> bool:
 
 
 if __name__ == "__main__":
-    given = Path(sys.argv[2]).resolve() if len(sys.argv) > 2 else Path(tempfile.mkdtemp(prefix="wifi-assets-live-"))
-    given.mkdir(parents=True, exist_ok=True)
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else MINUTES, given)
+    main(*given("live", MINUTES))

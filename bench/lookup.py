@@ -28,7 +28,7 @@ from urllib.parse import quote
 import numpy as np
 import pyarrow as pa
 
-from bench import BEGIN, load
+from bench import BEGIN, load, with_nulls
 from wifi_assets.engine import engine
 from wifi_assets.lake import Lake
 from wifi_assets.schemas import TABLES
@@ -78,10 +78,7 @@ def append_probes(lake: Lake, day: int, rows: int) -> None:
               CAST(-40 - h % 50 AS INTEGER) AS signal_dbm, device IS NULL AS is_randomised,
               CASE WHEN h % 3 = 0 THEN 'network ' || (h >> 16) % 2000 ELSE '' END AS ssid
             FROM who""")
-    schema = own.table.schema
-    columns = {name: drawn[name] if name in drawn.column_names else pa.nulls(rows, schema.field(name).type)
-               for name in schema.names}  # fmt: skip
-    lake.append(own, pa.table(columns).cast(schema), {"frames": [start + rows]})
+    lake.append(own, with_nulls(drawn, own.table.schema), {"frames": [start + rows]})
     for name in _TABLES:
         catch_up(lake, name)
 

@@ -1,12 +1,14 @@
 """The whole platform on this machine: five servers, Dagster on Postgres, its code server and daemon.
 
-Here belongs what the measurements over hours share: how the parts are started, joined and looked at. Not here:
-what is measured (``live.py``, ``soak.py``).
+Here belongs what the measurements of the whole platform share: how the parts are started, joined and looked at.
+Not here: what is measured (``latency.py``, ``live.py``, ``soak.py``).
 """
 
 import os
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 import yaml
@@ -22,14 +24,41 @@ from bson import json_util
 from dagster import DagsterInstance
 from pymongo import MongoClient
 
+from bench import octets_of
 from wifi_assets.demo.household import write_documents
+from wifi_assets.demo.live import live
+from wifi_assets.demo.messages import Message
+from wifi_assets.demo.publish import Topic
 from wifi_assets.settings import Settings
 from wifi_assets_tests.services import NAMES, Server, free_port
 from wifi_assets_tests.services.__main__ import SETTINGS, make_topic, servers
 
+#: Messages that the simulated household sends in an hour: 30 a second.
+PER_HOUR = 30 * 3600
+
 _BIN = Path(sys.executable).parent
 _DEPLOY = Path(__file__).parents[1] / "deploy"
 _START_SECONDS = 120
+_JOIN_SECONDS = 60
+
+Number = TypeVar("Number", int, float)
+
+
+def given(name: str, amount: Number) -> tuple[Number, Path]:
+    """What a measurement's command was given: ``[AMOUNT [FOLDER]]``.
+
+    Args:
+        name: Of the measurement.
+        amount: How much is measured unless told otherwise.
+
+    Returns:
+        The amount, and a folder that is there.
+    """
+    if len(sys.argv) > 1:
+        amount = type(amount)(sys.argv[1])
+    folder = Path(sys.argv[2] if len(sys.argv) > 2 else tempfile.mkdtemp(prefix=f"wifi-assets-{name}-")).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    return amount, folder
 
 
 @dataclass(frozen=True)
@@ -60,7 +89,7 @@ class Platform:
 
     def lake_octets(self) -> int:
         """Octets of the lake's folder."""
-        return sum(one.stat().st_size for one in self.lake.rglob("*") if one.is_file())
+        return octets_of(self.lake)
 
     def lake_files(self) -> tuple[int, int]:
         """Files of the lake, and octets of its logs."""
@@ -125,6 +154,29 @@ def platform(
         instance = stack.enter_context(DagsterInstance.from_config(str(home)))
         settings = Settings(_env_file=None)  # type: ignore[call-arg]
         yield Platform(settings, instance, processes, folder / "lake", database)
+
+
+@contextmanager
+def feeding(parts: Platform) -> Iterator[None]:
+    """Within the block the simulated household is heard on the topic as it happens, ``PER_HOUR`` messages an hour."""
+    topic, ended = Topic(parts.settings.kafka_bootstrap, parts.settings.kafka_topic), threading.Event()
+
+    def messages() -> Iterator[Message]:
+        for _, message in live(int(time.time()), PER_HOUR):
+            if ended.is_set():
+                return
+            yield message
+
+    def publish() -> None:
+        print(f"fed: {topic.publish(messages()):,} messages", flush=True)
+
+    feed = threading.Thread(target=publish, daemon=True)
+    feed.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        feed.join(_JOIN_SECONDS)
 
 
 def _servers(folder: Path, names: Sequence[str], stack: ExitStack) -> dict[str, str]:

@@ -15,9 +15,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-import pyarrow as pa
-
-from bench import BEGIN, load
+from bench import BEGIN, load, with_nulls
 from wifi_assets.engine import engine
 from wifi_assets.lake import Lake
 from wifi_assets.schemas import TABLES
@@ -80,12 +78,7 @@ def _append_day(lake: Lake, day: int, probes: int, rows: int, sources: int, know
               CASE WHEN is_probe AND h % 2 = 0 THEN 'network ' || (h >> 8) % 2000 WHEN kind IN (4, 8) THEN '' END
                 AS ssid
             FROM who""")
-    schema = own.table.schema
-    columns = {
-        name: made[name] if name in made.column_names else pa.nulls(rows, schema.field(name).type)
-        for name in schema.names
-    }
-    lake.append(own, pa.table(columns).cast(schema), {KAFKA: [rows * (day + 1)]})
+    lake.append(own, with_nulls(made, own.table.schema), {KAFKA: [rows * (day + 1)]})
 
 
 def _prepare(url: str, sources: int) -> None:

@@ -12,8 +12,6 @@ import json
 import logging
 import os
 import statistics
-import sys
-import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -27,19 +25,18 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 from dagster._daemon.sensor import execute_sensor_iteration
 
 from bench import load
-from bench.platform import Platform, platform
+from bench.platform import PER_HOUR, Platform, given, platform
 from wifi_assets.connections import keep_connections
 from wifi_assets.demo.air import Air
 from wifi_assets.demo.messages import message
 from wifi_assets.drain import pending
-from wifi_assets.ingest import lake_of, topic_of
+from wifi_assets.from_settings import lake_of, topic_of
 from wifi_assets.purge import purge
 from wifi_assets.resources.producer import CheckedProducer
 from wifi_assets.schemas import TABLES
 
 BATCHES = 3_000
 MESSAGES = 900
-PER_HOUR = 108_000
 #: Batches of one figure.
 SAMPLE = 100
 REACH = 1.3
@@ -179,6 +176,4 @@ def _print(parts: Platform, number: int, median: float) -> None:
 
 
 if __name__ == "__main__":
-    given = Path(sys.argv[2]).resolve() if len(sys.argv) > 2 else Path(tempfile.mkdtemp(prefix="wifi-assets-soak-"))
-    given.mkdir(parents=True, exist_ok=True)
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else BATCHES, given)
+    main(*given("soak", BATCHES))

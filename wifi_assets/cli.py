@@ -30,13 +30,14 @@ from wifi_assets.demo.commands import broker, simulate
 from wifi_assets.demo.demo import demo
 from wifi_assets.demo.dev import dev
 from wifi_assets.engine import engine, named
+from wifi_assets.from_settings import lake_of
 from wifi_assets.ingest import ingest as run_ingest
-from wifi_assets.ingest import lake_of
 from wifi_assets.lake import LakeError, OvertakenError
 from wifi_assets.report.commands import report
 from wifi_assets.resources.devices import DeviceSourceError
 from wifi_assets.resources.kafka import KafkaUnavailable
 from wifi_assets.schemas import TABLES
+from wifi_assets.unreadable import UNREADABLE, unreadable
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -86,6 +87,8 @@ def ingest(accept_loss: bool, as_json: bool) -> None:
             )
     except (KafkaUnavailable, LakeError, OvertakenError, DeviceSourceError) as error:
         raise click.ClickException(str(error)) from error
+    except UNREADABLE as error:
+        raise click.ClickException(unreadable(lake_of(settings), error, "read or written")) from error
     if drained.group_problem:
         click.echo(drained.group_problem, err=True)
     seconds = time.monotonic() - began
@@ -118,19 +121,25 @@ def ingest(accept_loss: bool, as_json: bool) -> None:
 def sql(statement: str, as_json: bool) -> None:
     """Ask the lake: a DuckDB SELECT over its tables by name, read only.
 
+    Needs the lake (WIFI_LAKE) as ingest has filled it.
+
     Example: wifi-assets sql "SELECT frame_subtype, count(*) FROM frames GROUP BY 1"
     """
     lake = lake_of(settings_or_usage_error())
     try:
         with engine() as run:
             for name in named(statement, TABLES):
-                if lake.exists(name):
-                    run.view(name, lake.open(name).rows())
+                table = lake.look(name)
+                if table is None:
+                    raise click.ClickException(
+                        f"the lake at {lake.url} has no table {name} yet: run wifi-assets ingest, or set WIFI_LAKE"
+                    )
+                run.view(name, table.rows())
             result = run.query(statement)
-    except LakeError as error:
-        raise click.ClickException(str(error)) from error
     except duckdb.Error as error:
         raise click.ClickException(f"{error} (tables: {', '.join(TABLES)})") from error
+    except UNREADABLE as error:
+        raise click.ClickException(unreadable(lake, error)) from error
     if as_json:
         for row in result.to_pylist():
             click.echo(json.dumps({name: json_value(value) for name, value in row.items()}, ensure_ascii=True))

@@ -15,7 +15,7 @@ from wifi_assets.frames.address import vendor_of_oui
 from wifi_assets.frames.privacy import CLEAR
 from wifi_assets.hidden import read_mode
 from wifi_assets.lake import Lake
-from wifi_assets.snapshot import Snapshot
+from wifi_assets.snapshot import GENERATION, KAFKA, Snapshot
 
 
 @dataclass
@@ -48,6 +48,30 @@ def upstream_of(lake: Lake, own: Snapshot) -> Snapshot:
     return _newest(lake, str(own.table.upstream))
 
 
+def lag(own: Snapshot, source: Snapshot) -> int:
+    """How much of its upstream a table has not taken in; 0 if it has all.
+
+    Returns:
+        Offsets, of a table that appends; else, or where its upstream only replaced rows, versions of the upstream.
+    """
+    seen = own.upstream_version(source.table.name)
+    if seen is None and not len(source.files()):
+        return 0
+    versions = abs(source.version - (-1 if seen is None else seen))
+    if own.table.kind != "append":
+        return versions
+    reached = source.positions(source.table.upstream or KAFKA)
+    mine = padded(own.positions(source.table.name), len(reached))
+    # Of a topic that was made again meanwhile, only the offsets of the present one are known.
+    offsets = sum(there - max(here, there - there % GENERATION) for here, there in zip(mine, reached, strict=False))
+    return offsets or (versions if source.rewritten_since(seen) else 0)
+
+
+def padded(positions: list[int], partitions: int) -> list[int]:
+    """The positions with those of partitions that came later, of which nothing was read yet."""
+    return positions + [0] * (partitions - len(positions))
+
+
 def open_from(own: Snapshot, source: Snapshot) -> date:
     """The first day of which nothing was taken by retention, neither here nor upstream.
 
@@ -55,8 +79,8 @@ def open_from(own: Snapshot, source: Snapshot) -> date:
     their own retention takes them.
     """
     first = source.kept_from()
-    if own.table.name == "oui_fingerprint_sessions" and first > date.min:
-        # What its first day holds may be the end of a session that began the day before.
+    if own.table.crosses_midnight and first > date.min:
+        # What its first day holds may be the end of a row that began the day before.
         first += timedelta(days=1)
     return max(first, own.kept_from())
 
@@ -68,7 +92,7 @@ def compute(lake: Lake, run: Engine, name: str) -> pa.Table:
         run.view("devices", _newest(lake, "devices").rows())
         prefixes = run.query("SELECT DISTINCT substr(source_address, 1, 8) AS p FROM probes")["p"].drop_null()
         ouis = {int(p.replace(":", ""), 16) for p in prefixes.to_pylist()}
-        # By chance a pseudonym's first octets are a vendor's.
+        # A pseudonym's first octets may be a vendor's by chance, so none is looked up.
         run.view("vendors", _vendors(set() if read_mode(lake, CLEAR) == "all" else ouis))
     if name == "oui_fingerprint_sessions":
         ouis = run.query("SELECT DISTINCT o FROM (SELECT explode(tag_oui) AS o FROM session_fragments)")["o"]

@@ -15,6 +15,8 @@ from dagster._serdes import deserialize_value, serialize_value
 
 #: One that waits for a lock must not wait for ever.
 _STATEMENT_MS = 300_000
+#: The webserver's own defaults: seconds after which a connection is made anew, and connections beside the one kept.
+_POOL_RECYCLE, _MAX_OVERFLOW = 3600, 20
 
 
 def keep_connections(instance: DagsterInstance) -> None:
@@ -22,7 +24,9 @@ def keep_connections(instance: DagsterInstance) -> None:
 
     A connection that Postgres has closed, since it began anew, is replaced before it is asked.
     """
-    instance.optimize_for_webserver(statement_timeout=_STATEMENT_MS, pool_recycle=3600, max_overflow=20)
+    instance.optimize_for_webserver(
+        statement_timeout=_STATEMENT_MS, pool_recycle=_POOL_RECYCLE, max_overflow=_MAX_OVERFLOW
+    )
     for storage in (instance.run_storage, instance.event_log_storage, instance.schedule_storage):
         engine = getattr(storage, "_engine", None)
         if engine is not None:

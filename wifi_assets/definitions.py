@@ -9,7 +9,7 @@ import dagster as dg
 
 from wifi_assets import checks, sensors
 from wifi_assets.assets import aggregates, devices, enriched, external, raw, sinks, split
-from wifi_assets.ingest import devices_of, lake_of, rules_of, topic_of
+from wifi_assets.from_settings import devices_of, lake_of, rules_of, topic_of
 from wifi_assets.jobs import (
     checks_job,
     devices_job,
@@ -46,7 +46,7 @@ def _assembled(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=[
             *external.build(settings, lake, kafka, source),
-            raw.build(lake, kafka, rules_of(settings), settings.batch, days),
+            raw.build(lake, kafka, rules_of(settings), settings.batch, source, days),
             *split.build(lake, days),
             *devices.build(lake, source),
             *enriched.build(lake, days),

@@ -21,6 +21,7 @@ from itertools import chain
 
 import pyarrow as pa
 
+from wifi_assets.compute import padded
 from wifi_assets.engine import Rows, engine
 from wifi_assets.frames.message import Rules
 from wifi_assets.frames.parse import MESSAGES, parse, release
@@ -28,7 +29,7 @@ from wifi_assets.hidden import claim, hide
 from wifi_assets.lake import Lake, LakeError, OvertakenError, Topic
 from wifi_assets.resources.kafka import Batch, KafkaTopic, KafkaUnavailable, TopicState
 from wifi_assets.schemas import TABLES
-from wifi_assets.snapshot import GENERATION, KAFKA, POSITION, Snapshot
+from wifi_assets.snapshot import GENERATION, KAFKA, POSITION, UNREAD, Snapshot
 from wifi_assets.steps import repeat_when_overtaken
 
 #: Columns that say which message a row is of.
@@ -48,6 +49,7 @@ class Drained:
         quarantined: Messages refused.
         reasons: Refusals by reason.
         days: Days of the frames written.
+        refused_days: Days of the messages refused.
         start: Offsets at the beginning, by partition.
         end: Offsets reached, by partition.
         lag: Messages that came meanwhile and are left.
@@ -59,6 +61,7 @@ class Drained:
     quarantined: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     days: set[date] = field(default_factory=set)
+    refused_days: set[date] = field(default_factory=set)
     start: list[int] = field(default_factory=list)
     end: list[int] = field(default_factory=list)
     lag: int = 0
@@ -142,7 +145,8 @@ def _drain_once(
     total = sum(state.high) - sum(starts)
     known = frames.positions(KAFKA)
     batches = kafka.read(starts, state.high, batch)
-    if any(base <= position < base + start for position, start in zip(known, starts, strict=False)):
+    drained_to = [max(position, base) for position in [*known, *[base] * len(starts)]]
+    if _begun(known, base) and any(at < base + start for at, start in zip(drained_to, starts, strict=False)):
         # The accepted loss is a commit of its own, since there may be nothing after it.
         batches = chain([Batch(MESSAGES.empty_table(), starts)], batches)
     # One thread reads Kafka, which holds Python's lock; the other parses and commits, which mostly does not.
@@ -194,13 +198,13 @@ def _starts(frames: Snapshot, topic: Topic, state: TopicState, *, accept_loss: b
     """The next offset to read, by partition."""
     base = topic.generation * GENERATION
     reached = frames.positions(KAFKA)
+    if not _begun(reached, base):
+        # The first drain takes what the topic has kept.
+        return list(state.low)
     starts = []
     for partition, (low, high) in enumerate(zip(state.low, state.high, strict=True)):
-        position = reached[partition] if partition < len(reached) else -1
-        if position < base:
-            starts.append(low)
-            continue
-        offset = position - base
+        # Of a partition that came later nothing was read yet.
+        offset = max(reached[partition] - base, 0) if partition < len(reached) else 0
         if offset < low and not accept_loss:
             raise TopicChangedError(
                 f"topic {topic.name}, partition {partition}: offsets {offset} to {low - 1} were deleted by the topic's "
@@ -214,6 +218,11 @@ def _starts(frames: Snapshot, topic: Topic, state: TopicState, *, accept_loss: b
             )
         starts.append(max(offset, low))
     return starts
+
+
+def _begun(reached: list[int], base: int) -> bool:
+    """Whether anything of this generation of the topic was drained: then each partition that it had has a position."""
+    return any(position >= base for position in reached)
 
 
 def _store(lake: Lake, topic: Topic, rules: Rules, known: list[int], read: Batch, drained: Drained) -> None:
@@ -235,16 +244,17 @@ def _store(lake: Lake, topic: Topic, rules: Rules, known: list[int], read: Batch
 
     held = Counter(messages["kafka_partition"].to_pylist())
     if len(left):
-        held.update(_without(left, messages)["kafka_partition"].to_pylist())
-    unread = own.positions(f"{KAFKA}/unread")
+        held.update(without(left, messages)["kafka_partition"].to_pylist())
+    unread = own.positions(UNREAD)
     for partition, (start, end) in enumerate(zip(before, reached, strict=True)):
         earlier = unread[partition] if partition < len(known) and known[partition] >= base else 0
         unread[partition : partition + 1] = [earlier + end - start - held[partition]]
-    lake.append(own, frames, {KAFKA: reached, f"{KAFKA}/unread": unread})
+    lake.append(own, frames, {KAFKA: reached, UNREAD: unread})
     drained.rows += len(frames)
     drained.quarantined += len(refused)
     drained.reasons.update(refused["reason"].to_pylist())
     drained.days.update(frames["day"].unique().to_pylist())
+    drained.refused_days.update(refused["day"].unique().to_pylist())
     drained.commits += 1
 
 
@@ -259,12 +269,11 @@ def _quarantine(lake: Lake, frames: pa.Table, refused: pa.Table, before: list[in
     if own is None:
         # Nothing is refused, and nothing ever was.
         return refused
-    mine = own.positions(KAFKA)
-    mine += [0] * (len(reached) - len(mine))
+    mine = padded(own.positions(KAFKA), len(reached))
     left = refused.slice(0, 0)
     if any(here < there for here, there in zip(before, mine, strict=False)):
         left = _between(own, before, reached)
-        refused = _without(refused, left)
+        refused = without(refused, left)
     if len(refused):
         # A topic made again may have fewer partitions than the one before.
         lake.append(own, refused, {KAFKA: [max(pair) for pair in zip(mine, reached, strict=False)]})
@@ -277,7 +286,7 @@ def let_go(lake: Lake, frames: pa.Table, days: set[date]) -> None:
     """Take from these days of quarantine what is a frame now."""
     quarantine = lake.open("quarantine")
     stored = quarantine.rows(days=days)
-    left = _without(stored, frames)
+    left = without(stored, frames)
     if len(left) < stored.count_rows():
         lake.replace(quarantine, left, days, {KAFKA: quarantine.positions(KAFKA)})
 
@@ -294,7 +303,7 @@ def _between(table: Snapshot, starts: list[int], ends: list[int]) -> pa.Table:
         )
 
 
-def _without(rows: Rows, others: pa.Table) -> pa.Table:
+def without(rows: Rows, others: pa.Table) -> pa.Table:
     """Those rows whose messages have none among the others."""
     with engine() as run:
         run.view("stored", rows)

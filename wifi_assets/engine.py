@@ -1,17 +1,19 @@
 """DuckDB over Arrow: named views in, an Arrow result out.
 
 Here belongs how a SQL text is run; another engine over the same tables would take this module's place.
-Not here: what the texts say (``sql/``), which rows they see (``steps.py``), how results are stored
-(``lake.py``).
+Not here: what the texts say (``sql/``), which rows they see (``steps.py``, ``recompute.py``), how results are
+stored (``lake.py``).
 """
 
-import atexit
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
-from tempfile import TemporaryDirectory
+from multiprocessing.util import Finalize
+from pathlib import Path
+from secrets import token_hex
+from tempfile import gettempdir
 from typing import TypeAlias
 
 import duckdb
@@ -61,8 +63,8 @@ class Engine:
             raise duckdb.ProgrammingError("the statement has no result: ask by SELECT")
         return relation.to_arrow_table()
 
-    def stream(self, text: str, rows: int = 50_000) -> pa.RecordBatchReader:
-        """The result of a statement in batches, for results that do not fit in memory."""
+    def stream(self, text: str, rows: int) -> pa.RecordBatchReader:
+        """The result of a statement in batches of ``rows``, for results that do not fit in memory."""
         return self._connection.sql(text).to_arrow_reader(rows)
 
 
@@ -70,10 +72,11 @@ class Engine:
 def _database() -> duckdb.DuckDBPyConnection:
     """The process's one database, with the prelude: making one costs more than most statements (*measured* 10 ms)."""
     connection = duckdb.connect()
-    spill = TemporaryDirectory(prefix="wifi-assets-")
-    atexit.register(spill.cleanup)
-    atexit.register(connection.close)
-    connection.execute(f"SET memory_limit = '{MEMORY}'; SET temp_directory = '{spill.name}'")
+    # DuckDB makes the folder when it spills, and removes it when it is closed. The process of a run, a fork, ends
+    # without atexit, but not without this.
+    spill = Path(gettempdir()) / f"wifi-assets-{token_hex(8)}"
+    Finalize(None, connection.close, exitpriority=0)
+    connection.execute(f"SET memory_limit = '{MEMORY}'; SET temp_directory = '{spill}'")
     # What a statement took goes back at once: beside this database others in the process want memory too
     # (*measured*: 613 instead of 654 MiB at the peak of four tables, as much CPU).
     connection.execute("SET allocator_flush_threshold = '8MB'; SET allocator_background_threads = true")

@@ -105,7 +105,8 @@ WITH known, stranger, shared,
      COUNT { MATCH (known)-[:LOOKED_FOR_SSID]->(m:ssid) RETURN DISTINCT m } AS of_known,
      COUNT { MATCH (stranger)-[:LOOKED_FOR_SSID]->(m:ssid) RETURN DISTINCT m } AS of_stranger
 RETURN coalesce(known.device_name, known.mac_resolved, known.mac) AS device, known.mac AS mac,
-       stranger.mac AS stranger_mac, substring(stranger.mac, 1, 1) IN ['2', '6', 'a', 'e'] AS is_randomised,
+       stranger.mac AS stranger_mac,
+       substring(stranger.mac, 1, 1) IN ['2', '3', '6', '7', 'a', 'b', 'e', 'f'] AS is_randomised,
        shared, toFloat(shared) / (of_known + of_stranger - shared) AS likeness
 ORDER BY likeness DESC, shared DESC, mac, stranger_mac
 """,

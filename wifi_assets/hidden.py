@@ -1,4 +1,4 @@
-"""A lake holds rows that are hidden in one way: by which mode and key is remembered in it, and nothing else gets in.
+"""The lake's one way of hiding rows: the mode and key that it was begun with; rows hidden otherwise are refused.
 
 Here belongs what stands between the parser and a commit of ``frames`` or ``devices``. Not here: what is replaced by
 what (``frames/privacy.py``).

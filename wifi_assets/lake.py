@@ -76,7 +76,7 @@ class Lake:
     def __init__(self, url: str, options: dict[str, str] | None = None) -> None:
         self.url = url if "://" in url else str(Path(url).absolute())
         self._options = options or None
-        self._looked: dict[str, tuple[Snapshot, tuple[int, int | None]]] = {}
+        self._looked: dict[str, tuple[Snapshot, tuple[int | None, ...]]] = {}
 
     def uri(self, name: str) -> str:
         """Where a table is."""
@@ -105,9 +105,9 @@ class Lake:
     def look(self, name: str) -> Snapshot | None:
         """The table's newest version, or None if it was never made. Changes nothing; columns that are new hold NULL.
 
-        For reading only: while nothing newer is there, it is what the last look gave. To open a table that had a
-        hundred commits takes 10 CPU ms, to see that it had none since 0.01 (*measured*, on a disk). One that is written
-        through would move on under whoever else holds it.
+        For reading only, since callers share it: while nothing newer is there, it is what the last look gave, and a
+        write through it would move it on under the others. To open a table that had a hundred commits takes 10 CPU ms,
+        to see that it had none since 0.01 (*measured*, on a disk).
 
         Raises:
             LakeError: Another program turned on Delta features under which this one would read wrongly.
@@ -236,7 +236,8 @@ class Lake:
         new = [field for field in wanted if field.name not in stored.names]
         if new:
             nullable = pa.schema([field.with_nullable(True) for field in new])
-            delta.alter.add_columns(Schema.from_arrow(nullable).fields)
+            with overtaken(table.name):
+                delta.alter.add_columns(Schema.from_arrow(nullable).fields)
 
     # ------------------------------------------------------------------ the topic behind frames
 

@@ -86,7 +86,7 @@ class ForkingRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         """Begin the run's process, and have it watched."""
         if self._first:
             self._first = False
-            # Counts for the first process only, which is that of all.
+            # Read only when the fork server starts, with the first run; all runs are forks of it.
             self._processes.set_forkserver_preload(_LIBRARIES)
             # Of the processes that have a launcher the daemon alone comes here.
             keep_connections(self._instance)
@@ -94,8 +94,8 @@ class ForkingRunLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         process = self._processes.Process(target=_execute, args=(run_id, nice, self._instance.get_ref()), name=run_id)
         with self._starting:
             process.start()
-            # Whoever starts the next one would ask all before it how they ended, beside the thread that waits for it:
-            # one of the two then hears 255. And the daemon would wait for its runs when it ends.
+            # multiprocessing polls all known children when the next one starts. That races with the watching thread,
+            # and one of the two sees exit code 255. And at exit it would wait for the runs.
             multiprocessing.process._children.discard(process)  # type: ignore[attr-defined]
         watch = threading.Thread(target=self._watch, args=(run_id, process), name=f"watch {run_id}", daemon=True)
         self._watching[run_id] = watch

@@ -164,10 +164,10 @@ def _unlink(shard: Path) -> None:
 
 
 def _vacuum(connect: Connect) -> int:
-    """Make a SQLite file smaller that is more than half empty; bytes freed.
+    """Shrink a SQLite file of which more than half is free; bytes freed.
 
-    Dagster uses free pages again, so a file that is not keeps its size anyway. Vacuuming holds up its writers,
-    which wait for at least five seconds, and takes about one for each hundred megabytes that are left.
+    A fuller one is left, since Dagster fills free pages again. Vacuuming holds up the file's writers, which wait for at
+    least five seconds, and takes about one second for each hundred megabytes that are left.
     """
     with connect() as connection:
         place = connection.engine.url

@@ -1,9 +1,9 @@
 """How a table of counts follows its upstream: by folding new rows in, or by computing whole days anew.
 
-A table that ``folds`` has a statement that takes in, beside upstream rows, what the table holds of the same
-groups. Given new rows it makes these groups' rows of now; given a whole day and nothing stored it makes the
-day. The two agree for rows that only came; where rows went (a day read again, a device with another name),
-and where much is new, days are computed whole.
+A table that ``folds`` has a statement that reads new upstream rows and what the table holds of the same groups; its
+result replaces those groups. Over a whole day's upstream rows, with nothing stored, it computes the day. Both give the
+same as long as upstream rows were only added. Where some were removed or replaced (a day parsed again, a device
+renamed), or very many are new, whole days are computed.
 
 Here belongs the choice between the two, and which rows a statement sees. Not here: the statements (``sql/``),
 appending (``steps.py``), commits (``lake.py``).
@@ -43,7 +43,8 @@ def recompute_days(lake: Lake, name: str, days: set[date], done: Done) -> None:
     # Only up to the version that was seen: a newer one may hold other changed days as well.
     seen = own.upstream_version(source.table.name)
     at = lake.at(source.table.name, seen) if seen is not None else None
-    # Not the last: what another run has begun to count whole is not at its end because this is.
+    # last=False: these days are done, but a pass that another run began may not be; only that pass may record the
+    # upstream version.
     _replace(lake, own, at or source, days, done, last=False)
 
 
@@ -87,7 +88,7 @@ def _widen(run: Engine, source: Snapshot, days: set[date]) -> None:
     hours = run.query(f"SELECT DISTINCT date_trunc('hour', event_time) AS hour FROM {name} ORDER BY 1")  # noqa: S608
     first, last = hours["hour"][0].as_py(), hours["hour"][-1].as_py() + timedelta(hours=1)
     run.view("hours", hours)
-    rows = source.rows(days=days, paths=source.reaching(first, last, "event_time", "event_time"))
+    rows = source.rows(days=days, paths=source.reaching(first, last))
     between = f"event_time >= TIMESTAMPTZ '{first}' AND event_time < TIMESTAMPTZ '{last}'"
     run.view(name, rows, f"{between} AND date_trunc('hour', event_time) IN (SELECT hour FROM hours)")
 
@@ -114,7 +115,7 @@ def _replace(
     name, upstream = own.table.name, source.table.name
     first = open_from(own, source)
     days = {day for day in days if day >= first}
-    groups = _linked(source, days) if name == "oui_fingerprint_sessions" else [{day} for day in sorted(days)]
+    groups = _linked(source, days) if own.table.crosses_midnight else [{day} for day in sorted(days)]
     for number, linked in enumerate(groups, 1):
         group = {day for day in linked if day >= first}
         with engine() as run:
@@ -139,7 +140,7 @@ def _replace(
 
 
 def _whole(lake: Lake, run: Engine, own: Snapshot) -> pa.Table:
-    """The statement's rows of the upstream's alone."""
+    """What the statement makes of the upstream rows alone, as if the table held nothing."""
     if own.table.folds:
         run.view(own.table.name, own.table.schema.empty_table())
     return compute(lake, run, own.table.name)

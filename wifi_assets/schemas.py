@@ -32,6 +32,7 @@ class Table:
         folds: Columns of the groups of rows that new upstream rows change. The table's SQL then takes in
             what is stored of these groups, beside the new rows alone; if the groups are hours, it is given
             whole hours. Without, it is given whole days.
+        crosses_midnight: A row may be made from upstream rows of several days; it belongs to the first of them.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Table:
     description: str
     upstream: str | None = None
     folds: tuple[str, ...] = ()
+    crosses_midnight: bool = False
 
     @property
     def schema(self) -> pa.Schema:
@@ -133,11 +135,12 @@ def _table(
     *columns: dict[str, tuple[pa.DataType, str]],
     upstream: str | None = None,
     folds: tuple[str, ...] = (),
+    crosses_midnight: bool = False,
 ) -> None:
     merged: dict[str, tuple[pa.DataType, str]] = {}
     for group in columns:
         merged |= group
-    TABLES[name] = Table(name, kind, key, merged, description, upstream, folds)
+    TABLES[name] = Table(name, kind, key, merged, description, upstream, folds, crosses_midnight)
 
 
 _table(
@@ -282,6 +285,7 @@ _table(
         "oui_names": (TEXTS, "vendors of tag_oui (IEEE registry), distinct, sorted"),
     },
     upstream="session_fragments",
+    crosses_midnight=True,
 )  # fmt: skip
 _table(
     "devices_estimated",

@@ -24,6 +24,8 @@ _KEY_OCTETS = 16
 #: What a bearer token may consist of (RFC 6750, 2.1), and from which length on nobody guesses it.
 _TOKEN = re.compile(r"[\w.~+/-]{16,}=*", re.ASCII)
 _PREFIX = "WIFI_"
+#: A URL that pages and logs show, so one with user and password is refused.
+_ShownUrl = Annotated[str, Field(pattern=r"^https?://[^@\s]+$")]
 #: How like a setting's a name must be to be meant for it; other programs have variables that begin with WIFI_ too.
 _ALIKE = 0.75
 
@@ -137,16 +139,15 @@ class Settings(BaseSettings):
         ge=1,
         description="seconds between two looks whether messages wait; fewer: fresher tables, but more runs and events",
     )
-    # Shown to everybody who sees the asset, so an address with user and password is refused.
-    kibana_url: Annotated[str, Field(pattern=r"^https?://[^@\s]+$")] | None = Field(
+    kibana_url: _ShownUrl | None = Field(
         None,
         description="where Kibana is in a browser, http(s)://host:5601, without user; the targets' assets link to it",
     )
-    neo4j_browser_url: Annotated[str, Field(pattern=r"^https?://[^@\s]+$")] | None = Field(
+    neo4j_browser_url: _ShownUrl | None = Field(
         None, description="where Neo4j Browser is, http(s)://host:7474/browser, without user"
     )
 
-    telegram_url: Annotated[str, Field(pattern=r"^https?://[^@\s]+$")] = Field(
+    telegram_url: _ShownUrl = Field(
         "https://api.telegram.org", description="base URL of Telegram's Bot API, or of a server of one's own"
     )
     telegram_token: SecretStr | None = Field(None, description="token of the bot, from @BotFather")

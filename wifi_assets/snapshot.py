@@ -2,18 +2,23 @@
 
 Here belongs all that is read from a version. Not here: how versions come about (``lake.py``).
 
-Progress. A table keeps, as Delta application transactions, one number for each Kafka partition
-(``<upstream>/<partition>``: the position up to which it holds its upstream, ``kafka`` for the topic) and,
-where days are recomputed, the upstream's Delta version (``<upstream>``); and the version at which rows that
-were stored were last replaced (``rewritten``), from which those that only append know to compute days anew. A
-position is a Kafka offset; after
-the topic was deleted and made again it is that offset plus ``GENERATION``, so that positions only ever grow.
+Progress. A table keeps numbers as Delta application transactions, in the commit of the rows that they tell of:
+
+- ``<upstream>/<partition>``: the position up to which it holds its upstream, by Kafka partition, where rows are
+  appended; the upstream of ``frames`` and ``quarantine`` is ``kafka``.
+- ``kafka/unread/<partition>``: offsets of the present topic that held no message, by Kafka partition; in ``frames``.
+- ``<upstream>``: the upstream's Delta version that the table was computed from, or, where rows are appended, had caught
+  up with. A table over all days keeps two: that of its daily parts and that of the rows behind these.
+- ``retention``, ``whole``, ``moved``, ``rewritten``: ``KEPT_FROM`` and the constants beside it.
+
+A position is a Kafka offset; after the topic was deleted and made again it is that offset plus ``GENERATION``, so that
+positions only ever grow.
 """
 
 import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -32,14 +37,18 @@ POSITION = f"(CAST(topic_generation AS BIGINT) * {GENERATION} + kafka_offset)"
 
 #: Upstream of the tables at the edge, whatever the topic's name: positions grow from one topic to the next.
 KAFKA = "kafka"
-#: Application transaction that holds the first day (proleptic ordinal) which retention has left.
+#: As if it were an upstream of ``frames``: offsets that held no message, by Kafka partition.
+UNREAD = f"{KAFKA}/unread"
+#: Application transaction: the first day (proleptic ordinal) which retention has left.
 KEPT_FROM = "retention"
-#: Application transaction: the newest version of a table that holds other than its upstream's new rows folded in.
+#: Application transaction: the table's own version at which rows last changed other than by folding in new upstream
+#: rows: a day was computed whole, or retention dropped days.
 WHOLE = "whole"
-#: Application transaction: the version with which a table's progress in its upstream's versions last moved. What was
-#: computed whole after it holds rows that are still to come.
+#: Application transaction: the table's own version at which the recorded upstream version last moved. While ``WHOLE``
+#: is greater, days may already hold upstream rows beyond that version (a pass was cut off), so nothing is folded in.
 MOVED = "moved"
-#: Application transaction that holds the table's own version at which stored rows were last replaced.
+#: Application transaction: the table's own version at which stored rows were last replaced. A table that appends what
+#: is new of this one computes the days that changed since anew.
 REWRITTEN = "rewritten"
 
 
@@ -83,16 +92,27 @@ class Snapshot:
         """Another id is another table under the same name."""
         return str(self.delta.metadata().id)
 
-    def log_end(self) -> tuple[int, int | None] | None:
-        """Size and time (ns) of the log's entry of this version; None if the log goes on.
+    def committed_at(self) -> datetime | None:
+        """When this version was committed; None if its commit does not say."""
+        # Newest first: what other runs have committed since it was opened comes before its own.
+        *_, last = self.delta.history(1)
+        return datetime.fromtimestamp(last["timestamp"] / 1000, UTC) if "timestamp" in last else None
 
-        Another value is a newer version, or another table in this one's place.
+    def row_count(self) -> int:
+        """Rows of the whole table, out of Delta's log."""
+        return int(sum(self.files()["num_records"].to_pylist()))
+
+    def log_end(self) -> tuple[int | None, ...] | None:
+        """Size and time (ns) of the log's entry of this version, and time of its last checkpoint; None if it goes on.
+
+        Another value is a newer version, another table in this one's place, or a log that was cleaned behind a new
+        checkpoint: a version that was opened before may not be read to its end any more.
         """
         names = [f"_delta_log/{version:020}.json" for version in (self.version, self.version + 1)]
-        entry, following = self._filesystem().get_file_info(names)
+        entry, following, checkpoint = self._filesystem().get_file_info([*names, "_delta_log/_last_checkpoint"])
         if entry.type != pafs.FileType.File or following.type != pafs.FileType.NotFound:
             return None
-        return entry.size, entry.mtime_ns
+        return entry.size, entry.mtime_ns, checkpoint.mtime_ns
 
     def positions(self, upstream: str) -> list[int]:
         """Position reached in ``upstream``, by Kafka partition."""
@@ -111,9 +131,12 @@ class Snapshot:
         return last is not None and (version is None or version < last)
 
     def kept_from(self) -> date:
-        """The first day that retention has left; what was computed from earlier days stays as it is."""
+        """The first day that retention has left; what was computed from earlier days stays as it is.
+
+        Today at the latest: a clock that was ahead may have left a later one, and no day to come is closed.
+        """
         ordinal = self.delta.transaction_version(KEPT_FROM)
-        return date.min if ordinal is None else date.fromordinal(ordinal)
+        return date.min if ordinal is None else min(date.fromordinal(ordinal), datetime.now(UTC).date())
 
     def files(self) -> pa.Table:
         """One row a file: path, partition.day and the statistics of Delta's log."""
@@ -198,21 +221,14 @@ class Snapshot:
             wanted = pc.and_(wanted, pc.fill_null(pc.less(_bound(files, "min"), max(until)), True))
         return self.read(files.filter(wanted)["path"].to_pylist())
 
-    def reaching(self, first: datetime, last: datetime, begins: str, ends: str) -> set[str]:
-        """The files that may hold rows which begin before ``last`` and end at or after ``first``.
-
-        Args:
-            first: Begin of a span of time.
-            last: End of it.
-            begins: Column of a row's begin.
-            ends: Column of a row's end.
-        """
+    def reaching(self, first: datetime, last: datetime) -> set[str]:
+        """The files that may hold rows whose ``event_time`` lies in [first, last)."""
         files = self.files()
         if not len(files):
             return set()
         # Delta's statistics may be cut to milliseconds.
-        late = pc.greater_equal(files[f"max.{ends}"], pa.scalar(first - timedelta(seconds=1), TIME))
-        early = pc.less(files[f"min.{begins}"], pa.scalar(last, TIME))
+        late = pc.greater_equal(files["max.event_time"], pa.scalar(first - timedelta(seconds=1), TIME))
+        early = pc.less(files["min.event_time"], pa.scalar(last, TIME))
         # A file without statistics is read.
         return set(files.filter(pc.fill_null(pc.and_(late, early), True))["path"].to_pylist())
 

@@ -1,6 +1,6 @@
 """How a table follows its upstream: read what is new, compute by the table's SQL, commit with the progress.
 
-Here belongs which step a table takes, the one that appends, the rebuilding of days and their retention. Not here:
+Here belong which step a table takes, the append step, the rebuilding of days and dropping them by retention. Not here:
 what is counted (``recompute.py``), the drain of Kafka (``drain.py``), the SQL (``sql/``), the commits themselves
 (``lake.py``), Dagster.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import TypeVar
 
-from wifi_assets.compute import Done, compute, open_from, upstream_of
+from wifi_assets.compute import Done, compute, lag, open_from, padded, upstream_of
 from wifi_assets.engine import Engine, engine
 from wifi_assets.lake import Lake, OvertakenError
 from wifi_assets.recompute import recompute, recompute_all, recompute_days
@@ -60,16 +60,10 @@ def behind(lake: Lake) -> list[str]:
 
 
 def _is_behind(lake: Lake, name: str) -> bool:
-    upstream = str(TABLES[name].upstream)
-    if not lake.exists(name):
-        return lake.exists(upstream) and len(lake.open(upstream).files()) > 0
-    own = lake.open(name)
-    source = upstream_of(lake, own)
-    seen = own.upstream_version(source.table.name)
-    if TABLES[name].kind != "append":
-        return seen != source.version
-    reached = source.positions(source.table.upstream or KAFKA)
-    return source.rewritten_since(seen) or _padded(own.positions(source.table.name), len(reached)) != reached
+    own, source = lake.look(name), lake.look(str(TABLES[name].upstream))
+    if source is None:
+        return False
+    return len(source.files()) > 0 if own is None else lag(own, source) > 0
 
 
 def rebuild(lake: Lake, name: str, days: set[date]) -> Done:
@@ -125,7 +119,7 @@ def _append(lake: Lake, name: str, done: Done) -> bool:
     own = lake.tidy(name)
     source = upstream_of(lake, own)
     reached = source.positions(source.table.upstream or KAFKA)
-    mine = _padded(own.positions(source.table.name), len(reached))
+    mine = padded(own.positions(source.table.name), len(reached))
     seen = own.upstream_version(source.table.name)
     if source.rewritten_since(seen):
         # Rows that this table holds are others upstream now: all days that changed, with what is new of them.
@@ -211,10 +205,6 @@ def _compute_days(
 
 
 # ---------------------------------------------------------------- what they share
-
-
-def _padded(positions: list[int], partitions: int) -> list[int]:
-    return positions + [0] * (partitions - len(positions))
 
 
 def _between(low: list[int], high: list[int]) -> str:

@@ -25,7 +25,8 @@ from wifi_assets.demo.messages import Message, message
 from wifi_assets.demo.publish import Topic
 from wifi_assets.demo.truth import Truth
 from wifi_assets.engine import engine
-from wifi_assets.ingest import ingest, lake_of
+from wifi_assets.from_settings import lake_of
+from wifi_assets.ingest import ingest
 from wifi_assets.lake import Lake
 from wifi_assets.schemas import TABLES
 from wifi_assets.settings import Settings

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace as replace_fields
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -76,6 +77,7 @@ class Follower:
         return tuple(row[name] for name in self.table.key)
 
     def look(self, lake: Lake) -> None:
+        broke_off = self.progress is not None and self.progress.begun
         with change_since(lake, self.table.name, self.progress) as change:
             self.full, self.upserts, self.deletes = None, [], []
             if change is None:
@@ -92,11 +94,27 @@ class Follower:
             self.held = {}
         for key in self.deletes:
             # A row that is gone was there.
-            del self.held[key]
+            assert key in self.held or broke_off
+            self.held.pop(key, None)
         for row in self.upserts:
             # What is the same is not said again.
-            assert self.held.get(self.key(row)) != row
+            assert self.held.get(self.key(row)) != row or broke_off
             self.held[self.key(row)] = row
+
+    def break_off(self, lake: Lake, taken: int) -> None:
+        """Take so many rows of a change, and as many keys, as a target does whose server goes away."""
+        with change_since(lake, self.table.name, self.progress) as change:
+            if change is None:
+                return
+            if change.full or self.progress is None:
+                self.progress = None
+                return
+            for gone in change.deletes.to_pylist()[:taken]:
+                self.held.pop(self.key(gone), None)
+            for row in change.upserts.read_all().to_pylist()[:taken]:
+                self.held[self.key(row)] = row
+            begun = {*self.progress.begun, change.progress.version}
+            self.progress = replace_fields(self.progress, begun=tuple(sorted(begun)))
 
 
 def stored(lake: Lake, name: str) -> dict[tuple[Any, ...], Row]:
@@ -258,6 +276,34 @@ def test_a_table_that_was_set_back_means_the_whole_table(lake: Lake) -> None:
     assert sink.progress == Progress(seen.table_id, seen.version)
 
 
+def test_what_a_write_that_broke_off_left_is_taken_back(lake: Lake) -> None:
+    replace(lake, "devices", None, device("a", "one"), device("b", "two"))
+    sink = Follower("devices")
+    sink.look(lake)
+    replace(lake, "devices", None, device("a", "other"), device("b", "two"), device("c", "three"))
+    sink.break_off(lake, 2)
+    # In neither the version before nor the one after it there is a "c", and "a" is the same in both.
+    replace(lake, "devices", None, device("a", "one"), device("b", "two"))
+    assert sink.held != stored(lake, "devices")
+    sink.look(lake)
+    assert sink.full is False
+    assert sink.held == stored(lake, "devices")
+    assert sink.progress.begun == ()
+
+
+def test_a_write_that_broke_off_and_is_repeated_gives_the_same(lake: Lake) -> None:
+    replace(lake, "devices", None, device("a", "one"), device("b", "two"))
+    sink = Follower("devices")
+    sink.look(lake)
+    replace(lake, "devices", None, device("a", "one"), device("c", "three"))
+    for _ in range(2):
+        sink.break_off(lake, 1)
+        assert sink.progress.begun == (lake.open("devices").version,)
+    sink.look(lake)
+    assert (sink.full, len(sink.upserts)) == (False, 1)
+    assert sink.held == stored(lake, "devices")
+
+
 def test_rows_come_in_bounded_batches(lake: Lake) -> None:
     many = [stats(DAY + timedelta(days=n // 64), n % 64) for n in range(45_000)]
     days = {row["day"] for row in many}
@@ -335,6 +381,10 @@ class Following(RuleBasedStateMachine):
         follower = self.followers[which]
         follower.look(self.lake)
         assert {key: row["packet_count"] for key, row in follower.held.items()} == self.model
+
+    @rule(which=st.integers(0, 1), taken=st.integers(0, 4))
+    def break_off(self, which: int, taken: int) -> None:
+        self.followers[which].break_off(self.lake, taken)
 
     @invariant()
     def table_is_the_model(self) -> None:

@@ -69,6 +69,26 @@ def test_a_run_that_fails_says_why_in_one_sentence_with_exit_code_1(kafka: Serve
     assert not Path(environment["WIFI_LAKE"]).exists()
 
 
+def test_a_lake_that_cannot_be_written_is_told_in_one_sentence(kafka: Server, environment: dict[str, str]) -> None:
+    topic = topic_with(kafka, household().messages[:20])
+    environment |= {"WIFI_KAFKA_BOOTSTRAP": topic.bootstrap, "WIFI_KAFKA_TOPIC": topic.name}
+    Path(environment["WIFI_LAKE"]).write_text("no folder")
+    refused = run(environment, "ingest")
+    assert refused.exit_code == 1
+    assert refused.output.startswith(f"Error: the lake at {environment['WIFI_LAKE']} cannot be read or written: ")
+    assert refused.output.count("\n") == 1
+
+
+def test_a_lake_that_is_not_there_is_named(environment: dict[str, str]) -> None:
+    asked = run(environment, "sql", "SELECT count(*) FROM frames")
+    assert asked.exit_code == 1
+    where = environment["WIFI_LAKE"]
+    assert asked.output == (
+        f"Error: the lake at {where} has no table frames yet: run wifi-assets ingest, or set WIFI_LAKE\n"
+    )
+    assert not Path(where).exists()
+
+
 def test_a_topic_that_was_made_again_is_taken_when_told_so(kafka: Server, environment: dict[str, str]) -> None:
     topic = topic_with(kafka, household().messages[:20])
     environment |= {"WIFI_KAFKA_BOOTSTRAP": topic.bootstrap, "WIFI_KAFKA_TOPIC": topic.name}
@@ -109,6 +129,7 @@ def test_wrong_use_is_exit_code_2_and_help_says_what_a_command_needs(environment
     shown = run(environment, "ingest", "--help")
     assert shown.exit_code == 0
     assert "WIFI_KAFKA_BOOTSTRAP" in shown.output
+    assert "WIFI_LAKE" in run(environment, "sql", "--help").output
 
 
 # ---------------------------------------------------------------- sql

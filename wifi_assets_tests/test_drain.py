@@ -13,7 +13,8 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 from wifi_assets.demo.messages import Message
 from wifi_assets.demo.publish import Topic
 from wifi_assets.drain import Drained, TopicChangedError, drain, pending
-from wifi_assets.ingest import ingest, lake_of, rules_of, topic_of
+from wifi_assets.from_settings import lake_of, rules_of, topic_of
+from wifi_assets.ingest import ingest
 from wifi_assets.lake import Lake
 from wifi_assets.lake import Topic as LakeTopic
 from wifi_assets.resources.kafka import Batch, KafkaTopic, TopicState
@@ -323,6 +324,25 @@ def test_a_loss_with_nothing_after_it_is_accepted_once(kafka: Server, tmp_path: 
     ingest(settings, accept_loss=True)
     assert check_account(lake) == highs
     assert sum(lake.open("frames").positions(f"{KAFKA}/unread")) == 100
+    assert drained(settings).rows == 0
+
+
+@pytest.mark.parametrize("after", [0, 30])
+def test_offsets_lost_in_a_partition_that_was_added_are_named_too(kafka: Server, tmp_path: Path, after: int) -> None:
+    topic = topic_with(kafka, MESSAGES[:1000])
+    settings = settings_of(topic, tmp_path)
+    lake = ingested(settings)
+    admin = AdminClient({"bootstrap.servers": topic.bootstrap})
+    admin.create_partitions([NewPartitions(topic.name, 2)])[topic.name].result(10)
+    producer = Producer({"bootstrap.servers": topic.bootstrap})
+    for message in MESSAGES[1000 : 1100 + after]:
+        producer.produce(topic.name, message.value, message.key, partition=1, timestamp=message.timestamp_ms)
+    producer.flush(10)
+    _lose(topic, 1000, 100)
+    refused(settings, f"topic {topic.name}, partition 1: offsets 0 to 99 were deleted .*accept_loss")
+    ingest(settings, accept_loss=True)
+    assert check_account(lake) == [1000, 100 + after]
+    assert lake.open("frames").positions(f"{KAFKA}/unread") == [0, 100]
     assert drained(settings).rows == 0
 
 

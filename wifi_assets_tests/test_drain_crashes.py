@@ -14,7 +14,8 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from wifi_assets.drain import drain
-from wifi_assets.ingest import ingest, lake_of, rules_of, topic_of
+from wifi_assets.from_settings import lake_of, rules_of, topic_of
+from wifi_assets.ingest import ingest
 from wifi_assets.lake import Lake
 from wifi_assets.schemas import TABLES
 from wifi_assets.snapshot import KAFKA

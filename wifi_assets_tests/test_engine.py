@@ -1,8 +1,13 @@
-"""Which tables a statement reads."""
+"""Which tables a statement reads, and what a process leaves behind."""
+
+import multiprocessing
+import os
+from pathlib import Path
 
 import pytest
 
-from wifi_assets.engine import named
+from wifi_assets import engine as module
+from wifi_assets.engine import engine, named
 from wifi_assets.schemas import TABLES
 
 
@@ -19,3 +24,22 @@ from wifi_assets.schemas import TABLES
 )
 def test_a_statement_names_whole_tables_in_any_case(statement: str, names: set[str]) -> None:
     assert set(named(statement, TABLES)) == names
+
+
+def _spilling(folder: str) -> None:
+    """A statement that needs the disk, in a process that ends as those of runs do."""
+    os.environ["TMPDIR"] = folder
+    module.MEMORY = "100MB"
+    with engine() as run:
+        assert list(Path(folder).iterdir()) == []
+        made = "SELECT range AS a, hash(range)::VARCHAR AS b FROM range(4000000)"
+        assert len(run.query(f"SELECT a FROM ({made}) ORDER BY b")) == 4_000_000
+    assert len(list(Path(folder).iterdir())) == 1
+
+
+def test_the_process_of_a_run_leaves_no_file(tmp_path: Path) -> None:
+    process = multiprocessing.get_context("forkserver").Process(target=_spilling, args=(str(tmp_path),))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    assert list(tmp_path.iterdir()) == []

@@ -23,8 +23,9 @@ from wifi_assets.demo.messages import Message
 from wifi_assets.demo.pcap import write_pcap
 from wifi_assets.demo.publish import Topic
 from wifi_assets.frames.privacy import Privacy
+from wifi_assets.from_settings import lake_of, privacy_of
 from wifi_assets.hidden import PrivacyChangedError
-from wifi_assets.ingest import ingest, lake_of, privacy_of
+from wifi_assets.ingest import ingest
 from wifi_assets.lake import Lake
 from wifi_assets.resources.producer import CheckedProducer
 from wifi_assets.schemas import TABLES

@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from wifi_assets import ingest as module
+from wifi_assets import router as module
 from wifi_assets.demo.broker import embedded_broker
 from wifi_assets.demo.publish import Topic
 from wifi_assets.frames.message import LAST_MILLISECOND, Reason
-from wifi_assets.ingest import ingest, lake_of, store_devices
+from wifi_assets.from_settings import lake_of
+from wifi_assets.ingest import ingest
 from wifi_assets.lake import Lake
 from wifi_assets.resources.device_files import DeviceFiles
+from wifi_assets.router import store_devices
 from wifi_assets.schemas import TABLES
 from wifi_assets_tests.services import Server
 from wifi_assets_tests.support import (

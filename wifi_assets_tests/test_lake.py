@@ -1,6 +1,7 @@
 """Rows and progress are one commit, and whatever is done to a table later leaves the progress as it is."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
@@ -94,6 +95,23 @@ def test_a_look_reads_the_table_again_only_when_it_has_a_newer_version_or_is_ano
     other = lake.look("acks")
     assert other is not None
     assert (other.version, other.positions("frames")) == (3, [0, 3])
+
+
+def test_a_look_at_a_quiet_table_outlives_the_cleaning_of_its_log(lake: Lake) -> None:
+    for offset in range(3):
+        lake.append(lake.open("acks"), rows((0, offset)), {"frames": [offset + 1]})
+    assert lake.look("acks") is lake.look("acks")
+    long_ago = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+    for entry in (Path(lake.uri("acks")) / "_delta_log").glob("*.json"):
+        os.utime(entry, (long_ago, long_ago))
+    quiet = lake.look("acks")
+    assert quiet is not None
+    # What another process does each night. Of this version nothing is newer, but what it is read from is gone.
+    Lake(lake.url).vacuum("acks")
+    assert not (Path(lake.uri("acks")) / "_delta_log" / f"{0:020}.json").exists()
+    now = lake.look("acks")
+    assert now is not None
+    assert (now.version, now.positions("frames")) == (quiet.version, [3])
 
 
 def test_a_second_commit_from_the_same_version_is_overtaken_and_writes_nothing(lake: Lake) -> None:

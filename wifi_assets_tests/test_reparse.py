@@ -13,7 +13,7 @@ from wifi_assets import reparse as module
 from wifi_assets.demo.air import Air
 from wifi_assets.demo.messages import Shape, message
 from wifi_assets.drain import drain
-from wifi_assets.ingest import lake_of, rules_of, topic_of
+from wifi_assets.from_settings import lake_of, rules_of, topic_of
 from wifi_assets.lake import Lake, LakeError, OvertakenError
 from wifi_assets.reparse import reparse
 from wifi_assets.resources.kafka import KafkaUnavailable
@@ -47,8 +47,8 @@ def drained(settings: Settings, *, accept_loss: bool = False) -> Lake:
 
 
 def again(settings: Settings, days: set[Any]) -> set[Any]:
-    """Parse days again with these settings' rules."""
-    return reparse(lake_of(settings), topic_of(settings), rules_of(settings), days)
+    """Parse days again with these settings' rules; the days of frames replaced."""
+    return reparse(lake_of(settings), topic_of(settings), rules_of(settings), days).frames
 
 
 def fresh(settings: Settings, folder: Path) -> Lake:
@@ -129,11 +129,27 @@ def test_messages_that_kafka_deleted_refuse_it_and_nothing_changes(kafka: Server
         future.result(10)
     before, held = contents(lake), versions(lake)
     for day in (FIRST_DAY, SECOND_DAY):
-        with pytest.raises(LakeError, match=rf"^day {day} can't be parsed again: .*; nothing was changed$") as error:
+        with pytest.raises(LakeError, match=rf"^day {day} can't be parsed again: .*; nothing was changed; ") as error:
             again(settings, {day})
         assert f"topic {topic.name}, partition 0 begins at offset {first_kept}, " in str(error.value)
     assert versions(lake) == held
     assert differences(contents(lake), before) == {}
+
+
+def test_a_range_of_which_one_day_is_gone_is_left_as_it_is(kafka: Server, tmp_path: Path) -> None:
+    # The later day was replayed first, so that its offsets are the lower ones.
+    late = [one for one in EVENING if one.timestamp_ms >= (FIRST_HOUR + 24) * 3_600_000]
+    early = [one for one in EVENING if one.timestamp_ms < (FIRST_HOUR + 24) * 3_600_000]
+    topic = topic_with(kafka, [*late, *early])
+    lake = drained(settings := settings_of(topic, tmp_path / "lake"))
+    admin = AdminClient({"bootstrap.servers": topic.bootstrap})
+    for future in admin.delete_records([TopicPartition(topic.name, 0, len(late) // 2)]).values():
+        future.result(10)
+    held = versions(lake)
+    with pytest.raises(LakeError, match=rf"^day {SECOND_DAY} can't be parsed again: .*; nothing was changed; leave"):
+        again(settings, BOTH)
+    assert versions(lake) == held
+    assert again(settings, {FIRST_DAY}) == {FIRST_DAY}
 
 
 def test_a_topic_that_was_made_again_refuses_it(kafka: Server, tmp_path: Path) -> None:

@@ -22,11 +22,12 @@ from pydantic import Field, SecretStr
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from wifi_assets.ask.answers import Ambiguous, Health, Lookup, Problem
-from wifi_assets.ask.held import UNREADABLE, Held, Holder
+from wifi_assets.ask.held import Held, Holder
 from wifi_assets.ask.lookup import LOOKED_UP, Candidates, find, nobody
 from wifi_assets.ask.pages import MissingTableError, Page, View, Window
 from wifi_assets.frames.ssid import printable
 from wifi_assets.lake import Lake
+from wifi_assets.unreadable import UNREADABLE, unreadable
 
 _STATS = View("packet_stats", ("day", "frame_subtype", "packet_count", "earliest_time", "latest_time"))
 _SOURCES = View(
@@ -202,14 +203,14 @@ def _tell_problems(api: FastAPI, lake: Lake) -> None:
     async def missing(_request: Request, error: MissingTableError) -> _Json:
         return _Json({"detail": str(error)}, 503)
 
-    async def unreadable(_request: Request, error: Exception) -> _Json:
-        return _Json({"detail": f"the lake at {lake.url} cannot be read: {error}"}, 503)
+    async def away(_request: Request, error: Exception) -> _Json:
+        return _Json({"detail": unreadable(lake, error)}, 503)
 
     api.exception_handler(RequestValidationError)(wrong)
     api.exception_handler(AnyHTTPException)(told)
     api.exception_handler(MissingTableError)(missing)
     for kind in UNREADABLE:
-        api.exception_handler(kind)(unreadable)
+        api.exception_handler(kind)(away)
 
 
 def _since(held: Held) -> float:

@@ -7,34 +7,35 @@ HTTP API (``api.py``), which is imported when it is served, so that no other com
 import json
 import os
 import select
-import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from types import FrameType
 
 import click
 
 from wifi_assets.ask.follow import follow
-from wifi_assets.ask.held import UNREADABLE, Holder
+from wifi_assets.ask.held import Holder
 from wifi_assets.ask.lookup import Candidates, Device, find, nobody, read_directory
 from wifi_assets.cli_settings import settings_or_usage_error
+from wifi_assets.cli_signals import ended_by_signals
 from wifi_assets.cli_values import json_value, shown
 from wifi_assets.frames.address import vendor_of_oui
-from wifi_assets.ingest import lake_of, privacy_of
+from wifi_assets.from_settings import lake_of, privacy_of
+from wifi_assets.lake import Lake
 from wifi_assets.schemas import TABLES
+from wifi_assets.unreadable import UNREADABLE, unreadable
 
 
 @contextmanager
-def _failures() -> Iterator[None]:
+def _failures(lake: Lake) -> Iterator[None]:
     """What a lake that cannot be read ends a command with."""
     try:
         yield
     except UNREADABLE as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(unreadable(lake, error)) from error
 
 
 @click.command()
@@ -48,7 +49,7 @@ def lookup(name_or_mac: str, as_json: bool) -> None:
     """
     settings = settings_or_usage_error()
     lake = lake_of(settings)
-    with _failures():
+    with _failures(lake):
         directory = read_directory(lake, privacy_of(settings))
         found = find(directory, name_or_mac)
     asked = shown(name_or_mac)
@@ -123,7 +124,7 @@ def changes(table: str, from_beginning: bool, poll: float, as_json: bool) -> Non
     not there yet is waited for. Needs the lake (WIFI_LAKE).
     """
     lake = lake_of(settings_or_usage_error())
-    with _failures(), _ended_by_signals():
+    with _failures(lake), ended_by_signals(_interrupt):
         try:
             for changed in follow(
                 lake,
@@ -154,20 +155,9 @@ def _reader_waits(seconds: float) -> bool:
     return True
 
 
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
+def _interrupt() -> None:
     """SIGTERM ends it as Ctrl-C does."""
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before: dict[int, Callable[..., object] | int | None] = {}
-    try:
-        before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    raise KeyboardInterrupt
 
 
 @click.command()
@@ -208,7 +198,7 @@ def serve(host: str, port: int) -> None:
         server_header=False,
     )
     name = f"[{host}]" if ":" in host else host
-    with listening, _ended_by_signals():
+    with listening, ended_by_signals(_interrupt):
         holder.start()
         try:
             click.echo(f"http://{name}:{listening.getsockname()[1]}/docs", err=True)

@@ -1,6 +1,6 @@
 """Following a table: its rows as they come, change and go, for somebody who watches.
 
-Here belongs the order in which changes come and when it is looked for them. Not here: what changed
+Here belongs the order in which changes come and when the table is looked at. Not here: what changed
 (``wifi_assets.changes``), and how a row is printed (``commands.py``).
 """
 

@@ -8,16 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event, Thread
 
-import duckdb
-import pyarrow as pa
-from deltalake.exceptions import DeltaError
-
 from wifi_assets.ask.lookup import LOOKED_UP, Directory, read_directory, version_of
 from wifi_assets.frames.privacy import CLEAR, Privacy
-from wifi_assets.lake import Lake, LakeError
+from wifi_assets.lake import Lake
+from wifi_assets.unreadable import UNREADABLE, unreadable
 
-#: Whatever a lake that cannot be read says.
-UNREADABLE = (LakeError, DeltaError, duckdb.Error, pa.ArrowException, OSError)
 #: Seconds between two looks at the tables' versions.
 _LOOK = 1.0
 
@@ -63,7 +58,7 @@ class Holder:
                 self.held = Held(read_directory(self._lake, self._privacy), looked_at)
             self.problem = None
         except UNREADABLE as error:
-            self.problem = f"the lake at {self._lake.url} cannot be read: {error}"
+            self.problem = unreadable(self._lake, error)
 
     def start(self) -> None:
         """Follow the lake until ``stop``."""

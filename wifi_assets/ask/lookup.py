@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, Field
 
 from wifi_assets.engine import engine
-from wifi_assets.frames.address import is_randomised, vendor_of_address
+from wifi_assets.frames.address import is_randomised, mac_of, vendor_of_address
 from wifi_assets.frames.privacy import CLEAR, Mode, Privacy
 from wifi_assets.frames.ssid import printable
 from wifi_assets.hidden import read_mode
@@ -27,16 +27,15 @@ from wifi_assets.schemas import TABLES
 from wifi_assets.snapshot import Snapshot
 
 #: Names that are listed where several match, and SSIDs of one answer: what bounds an answer, not a search.
-LISTED = 100
+CANDIDATES = 100
 SSIDS = 1_000
 #: The tables that lookups read.
 LOOKED_UP = ("probe_stats_by_source_device", "devices")
-#: In place of a vendor whose octets are a pseudonym's, which by chance are another's.
+#: Shown instead of a vendor where all octets are a pseudonym's: a match would be chance.
 VENDOR_HIDDEN = "hidden by pseudonyms"
 
 #: An address as tables have it.
 _ADDRESS = "[0-9a-f]{2}(:[0-9a-f]{2}){5}"
-_MAC = re.compile(r"[0-9a-f]{2}([:-]?)[0-9a-f]{2}(?:\1[0-9a-f]{2}){4}|[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}", re.I)
 
 
 class Device(BaseModel):
@@ -70,7 +69,7 @@ class Candidates:
 
     Attributes:
         count: How many.
-        names: The first ``LISTED``, sorted.
+        names: The first ``CANDIDATES``, sorted.
     """
 
     count: int
@@ -133,7 +132,7 @@ def find(directory: Directory, asked: str) -> Device | Candidates | None:
         return None
     if len(matching) == 1:
         return _of_name(directory, matching[0].as_py())
-    return Candidates(len(matching), matching.slice(0, LISTED).to_pylist())
+    return Candidates(len(matching), matching.slice(0, CANDIDATES).to_pylist())
 
 
 def nobody(directory: Directory, asked: str) -> str:
@@ -142,18 +141,6 @@ def nobody(directory: Directory, asked: str) -> str:
     if mac_of(asked.strip()) and directory.mode != "none" and directory.privacy.mode == "none":
         told += "; the lake holds pseudonyms: set WIFI_PSEUDONYMS and WIFI_PSEUDONYM_KEY as they are where it is filled"
     return told
-
-
-def mac_of(text: str) -> str | None:
-    """The address that is written here, lower case with colons; None if it is none.
-
-    >>> mac_of("DC-A6-32-01-02-03"), mac_of("dca6.3201.0203"), mac_of("dca632010203"), mac_of("dc:a6")
-    ('dc:a6:32:01:02:03', 'dc:a6:32:01:02:03', 'dc:a6:32:01:02:03', None)
-    """
-    if not _MAC.fullmatch(text):
-        return None
-    digits = re.sub("[:.-]", "", text).lower()
-    return ":".join(digits[at : at + 2] for at in range(0, 12, 2))
 
 
 def read_directory(lake: Lake, privacy: Privacy = CLEAR) -> Directory:

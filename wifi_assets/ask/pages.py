@@ -11,16 +11,16 @@ from typing import Annotated, Any, Generic, TypeVar
 import pyarrow as pa
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, create_model
 
-from wifi_assets.ask.held import UNREADABLE
 from wifi_assets.engine import engine
 from wifi_assets.lake import Lake
 from wifi_assets.schemas import NUMBERS, TABLES, TEXTS, TIME
 from wifi_assets.snapshot import Snapshot
+from wifi_assets.unreadable import UNREADABLE
 
 #: Rows of a page at most.
 MOST = 1_000
 #: Values of a row's list at most: a session that never ends has tens of thousands of addresses.
-LISTED = 100
+LIST_VALUES = 100
 
 _KINDS: dict[pa.DataType, Any] = {
     pa.bool_(): bool,
@@ -92,7 +92,7 @@ class View:
             kind, description = entry.columns[name]
             shown = _KINDS[kind]
             if pa.types.is_list(kind):
-                description = f"{description}; the first {LISTED}"
+                description = f"{description}; the first {LIST_VALUES}"
             fields[name] = (shown if name in entry.key else shown | None, Field(description=description))
         return create_model(self.table, __doc__=entry.description, **fields)
 
@@ -126,7 +126,7 @@ class View:
             day for day in days if (asked.first or date.min) <= day and (asked.until is None or day < asked.until)
         }
         columns = ", ".join(
-            f"{name}[1:{LISTED}] AS {name}" if pa.types.is_list(at.table.columns[name][0]) else name
+            f"{name}[1:{LIST_VALUES}] AS {name}" if pa.types.is_list(at.table.columns[name][0]) else name
             for name in self.columns
         )
         with engine() as run:

@@ -6,10 +6,10 @@ from typing import Any
 import dagster as dg
 
 from wifi_assets.assets.external import COLLECTION_KEYS
-from wifi_assets.assets.metadata import definition_metadata, done_metadata, said_plainly, stored_rows
-from wifi_assets.ingest import store_devices
+from wifi_assets.assets.metadata import definition_metadata, done_metadata, said_plainly
 from wifi_assets.lake import Lake
 from wifi_assets.resources.devices import DeviceSource
+from wifi_assets.router import store_devices
 from wifi_assets.schemas import TABLES
 
 
@@ -41,9 +41,7 @@ def build(lake: Lake, source: DeviceSource | None) -> list[dg.AssetsDefinition]:
         began = time.monotonic()
         with said_plainly():
             done = store_devices(lake, source, allow_empty=config.allow_empty)
-        for name in ("devices", "device_names"):
-            yield dg.MaterializeResult(
-                name, metadata=done_metadata(done, time.monotonic() - began, stored_rows(lake, name))
-            )
+        for name, step in done.items():
+            yield dg.MaterializeResult(name, metadata=done_metadata(step, time.monotonic() - began, lake.open(name)))
 
     return [devices]

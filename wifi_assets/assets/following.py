@@ -13,10 +13,11 @@ from wifi_assets.assets.metadata import (
     done_metadata,
     draws,
     pictures,
+    reached,
     report_late_days,
     said_plainly,
-    stored_rows,
 )
+from wifi_assets.compute import lag, upstream_of
 from wifi_assets.lake import Lake
 from wifi_assets.partitions import days_of
 from wifi_assets.schemas import TABLES
@@ -51,12 +52,18 @@ def following(
         asked = days_of(context)
         rebuilt = config.rebuild and bool(asked)
         drawing = draws(context, name, asked, rebuilt=rebuilt)
-        began = time.monotonic()
+        began, before = time.monotonic(), reached(lake.look(name))
         with said_plainly():
             done = rebuild(lake, name, asked) if rebuilt else catch_up(lake, name)
             seconds = time.monotonic() - began
             drawn = pictures(lake, name, done.days | asked if rebuilt else done.days) if drawing else {}
-        report_late_days(context, done.days, asked)
-        return dg.MaterializeResult(metadata=done_metadata(done, seconds, stored_rows(lake, name)) | drawn)
+        report_late_days(context, lake, name, done.days - asked)
+        own = lake.open(name)
+        progress = {
+            f"{table.upstream} from": before,
+            f"{table.upstream} to": reached(own),
+            "lag left": lag(own, upstream_of(lake, own)),
+        }
+        return dg.MaterializeResult(metadata=done_metadata(done, seconds, own) | progress | drawn)
 
     return follow

@@ -10,13 +10,15 @@ from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from wifi_assets.lake import Lake, LakeError
+from wifi_assets.lake import Lake, LakeError, OvertakenError
 from wifi_assets.resources.devices import DeviceSourceError
 from wifi_assets.resources.errors import SinkError
 from wifi_assets.resources.kafka import KafkaUnavailable
 from wifi_assets.schemas import TABLES, Table
+from wifi_assets.snapshot import GENERATION, Snapshot
 from wifi_assets.steps import Done
 
 #: Days listed by name in metadata; more than these are counted only.
@@ -68,15 +70,21 @@ def days_metadata(days: set[date]) -> dg.MetadataValue[Any]:
     return dg.MetadataValue.text(shown if len(days) <= _LISTED else f"{shown}, … ({len(days)} days)")
 
 
-def stored_rows(lake: Lake, name: str) -> int:
-    """Rows of the whole table, out of Delta's log: what Dagster means by a row count."""
-    return int(pc.sum(lake.open(name).files()["num_records"], min_count=0).as_py())
+def reached(own: Snapshot | None) -> str:
+    """How far a table has come in its upstream: offsets by Kafka partition, or the upstream's Delta version."""
+    if own is None:
+        return ""
+    upstream = str(own.table.upstream)
+    if own.table.kind == "append":
+        return str([position % GENERATION for position in own.positions(upstream)])
+    version = own.upstream_version(upstream)
+    return "" if version is None else str(version)
 
 
-def done_metadata(done: Done, seconds: float, held: int) -> dict[str, Any]:
-    """Metadata of one step that left ``held`` rows in its table."""
+def done_metadata(done: Done, seconds: float, own: Snapshot) -> dict[str, Any]:
+    """Metadata of one step that left its table as ``own``."""
     return {
-        "dagster/row_count": held,
+        "dagster/row_count": own.row_count(),
         "rows written": done.rows,
         "days touched": days_metadata(done.days),
         **({"days left, taken by retention": days_metadata(done.closed)} if done.closed else {}),
@@ -128,12 +136,23 @@ def said_plainly() -> Iterator[None]:
         yield
     except (KafkaUnavailable, LakeError, DeviceSourceError, SinkError) as error:
         raise dg.Failure(str(error)) from error
+    except OvertakenError as error:
+        raise dg.Failure(f"{error}; others were faster each time, run it again") from error
 
 
-def report_late_days(context: dg.AssetExecutionContext, touched: set[date], asked: set[date]) -> None:
-    """Report the days that a run changed beyond those it was asked for, each as its own partition.
+def report_late_days(context: dg.AssetExecutionContext, lake: Lake, asset: str, late: set[date]) -> None:
+    """Report the days of an asset that a run changed beyond those it was asked for, each as its own partition.
 
     Automation then asks downstream for exactly those days.
     """
-    for day in sorted(touched - asked):
-        context.log_event(dg.AssetMaterialization(context.asset_key, partition=str(day), metadata={"late": True}))
+    if not late:
+        return
+    own = lake.open(asset)
+    # The rows of a table over all days belong to no single one.
+    files = own.files() if own.table.partition == "day" else None
+    for day in sorted(late):
+        metadata: dict[str, Any] = {"late": True}
+        if files is not None:
+            rows = files.filter(pc.equal(files["partition.day"], pa.scalar(day)))["num_records"]
+            metadata["dagster/row_count"] = pc.sum(rows, min_count=0).as_py()
+        context.log_event(dg.AssetMaterialization(asset, partition=str(day), metadata=metadata))

@@ -15,15 +15,17 @@ from wifi_assets.assets.metadata import (
     definition_metadata,
     draws,
     pictures,
+    report_late_days,
     said_plainly,
-    stored_rows,
 )
 from wifi_assets.drain import Drained, drain
 from wifi_assets.frames.message import Rules
 from wifi_assets.lake import Lake
 from wifi_assets.partitions import days_of
-from wifi_assets.reparse import reparse
+from wifi_assets.reparse import Reparsed, reparse
+from wifi_assets.resources.devices import DeviceSource
 from wifi_assets.resources.kafka import KafkaTopic
+from wifi_assets.router import devices_stored, store_devices
 from wifi_assets.schemas import TABLES
 
 
@@ -37,7 +39,12 @@ class FramesConfig(dg.Config):
 
 
 def build(
-    lake: Lake, kafka: KafkaTopic, rules: Rules, batch: int, days: dg.PartitionsDefinition
+    lake: Lake,
+    kafka: KafkaTopic,
+    rules: Rules,
+    batch: int,
+    source: DeviceSource | None,
+    days: dg.PartitionsDefinition,
 ) -> dg.AssetsDefinition:
     """The two assets; one step, since one drain fills both."""
 
@@ -64,6 +71,9 @@ def build(
         drawing = draws(context, "frames", asked, rebuilt=config.reparse)
         began = time.monotonic()
         with said_plainly():
+            if rules.privacy.hash_ssids and not devices_stored(lake):
+                # Which SSIDs are hashed depends on the devices that are known, and what was hashed stays so.
+                store_devices(lake, source)
             drained = drain(
                 lake,
                 kafka,
@@ -72,26 +82,32 @@ def build(
                 accept_loss=config.accept_loss,
                 progress=lambda done, total: context.log.info(f"{done:,} of {total:,} offsets"),
             )
-            touched = drained.days | (reparse(lake, kafka, rules, asked) if config.reparse else set())
+            again = reparse(lake, kafka, rules, asked) if config.reparse else Reparsed()
         if drained.group_problem:
             context.log.warning(drained.group_problem)
         seconds = time.monotonic() - began
-        told = _metadata(drained, touched, seconds, stored_rows(lake, "frames"))
+        touched, refused = drained.days | again.frames, drained.refused_days | again.quarantine
+        told = _metadata(drained, touched, seconds, lake.open("frames").row_count())
         drawn = pictures(lake, "frames", touched | asked if config.reparse else touched) if drawing else {}
-        _report_late(context, touched - asked)
+        report_late_days(context, lake, "frames", touched - asked)
+        # By Kafka's clock, which may say anything.
+        refused = {day for day in refused if days.has_partition_key(str(day))}
+        report_late_days(context, lake, "quarantine", refused - asked)
         yield dg.MaterializeResult("frames", metadata=told | drawn)
         reasons = {f"reason: {reason}": count for reason, count in drained.reasons.items()}
-        held = stored_rows(lake, "quarantine")
+        held = lake.open("quarantine").row_count()
         yield dg.MaterializeResult(
-            "quarantine", metadata={"dagster/row_count": held, "rows": drained.quarantined, **reasons}
+            "quarantine",
+            metadata={
+                "dagster/row_count": held,
+                "rows": drained.quarantined,
+                "days touched": days_metadata(refused),
+                "seconds": round(seconds, 3),
+                **reasons,
+            },
         )
 
     return frames
-
-
-def _report_late(context: dg.AssetExecutionContext, late: set[date]) -> None:
-    for day in sorted(late):
-        context.log_event(dg.AssetMaterialization("frames", partition=str(day), metadata={"late": True}))
 
 
 def _metadata(drained: Drained, touched: set[date], seconds: float, held: int) -> dict[str, Any]:

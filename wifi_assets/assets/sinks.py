@@ -6,7 +6,8 @@ Here belongs which lake table goes where. Not here: how a target takes it (``res
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Protocol
 
 import dagster as dg
@@ -14,7 +15,7 @@ import pyarrow as pa
 from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG
 
 from wifi_assets.assets.links import links
-from wifi_assets.assets.metadata import said_plainly
+from wifi_assets.assets.metadata import days_metadata, said_plainly
 from wifi_assets.changes import change_since
 from wifi_assets.lake import Lake
 from wifi_assets.resources.change import Change, Progress, Written
@@ -93,7 +94,26 @@ def targets(settings: Settings) -> dict[str, Callable[[], Sink]]:
     return made
 
 
-def sync(lake: Lake, table: str, sink: Sink, progress: Callable[[int], None] = lambda rows: None) -> Written:
+@dataclass
+class Synced:
+    """What brought a target's copy to the lake's present.
+
+    Attributes:
+        written: What the target did.
+        since: Delta version that it held before; None if it held nothing that could be built on.
+        version: Delta version that it holds now.
+        whole: Whether all rows of the table were written, for want of an earlier version.
+        days: Days of the rows written, of a table that has days.
+    """
+
+    written: Written
+    since: int | None
+    version: int
+    whole: bool = False
+    days: set[date] = field(default_factory=set)
+
+
+def sync(lake: Lake, table: str, sink: Sink, progress: Callable[[int], None] = lambda rows: None) -> Synced:
     """Bring a target's copy of a table to the lake's present.
 
     Args:
@@ -102,18 +122,24 @@ def sync(lake: Lake, table: str, sink: Sink, progress: Callable[[int], None] = l
         sink: Where to.
         progress: Told now and then how many rows the sink has taken from the lake.
     """
-    with change_since(lake, table, sink.progress(table)) as change:
+    before = sink.progress(table)
+    since = before.version if before is not None else None
+    with change_since(lake, table, before) as change:
         if change is None:
-            return Written()
-        return sink.apply(replace(change, upserts=_watched(change.upserts, progress)))
+            return Synced(Written(), since, since or 0)
+        done = Synced(Written(), since, change.progress.version, change.full)
+        done.written = sink.apply(replace(change, upserts=_watched(change.upserts, progress, done.days)))
+        return done
 
 
-def _watched(rows: pa.RecordBatchReader, progress: Callable[[int], None]) -> pa.RecordBatchReader:
+def _watched(rows: pa.RecordBatchReader, progress: Callable[[int], None], days: set[date]) -> pa.RecordBatchReader:
     def batches() -> Iterator[pa.RecordBatch]:
         taken, told = 0, 0
         for batch in rows:
             yield batch
             taken += len(batch)
+            if "day" in batch.schema.names:
+                days.update(batch["day"].unique().to_pylist())
             if taken - told >= _TOLD_EVERY:
                 told = taken
                 progress(taken)
@@ -179,13 +205,17 @@ def _asset(
     def write(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         began = time.monotonic()
         with said_plainly():
-            written = sync(lake, table, connect(), lambda rows: context.log.info(f"{rows:,} rows of {table} taken"))
+            done = sync(lake, table, connect(), lambda rows: context.log.info(f"{rows:,} rows of {table} taken"))
         seconds = time.monotonic() - began
         return dg.MaterializeResult(
             metadata={
-                "rows written": written.upserted,
-                "rows deleted": written.deleted,
-                "lake version": lake.open(table).version,
+                "rows written": done.written.upserted,
+                "rows deleted": done.written.deleted,
+                "whole copy": done.whole,
+                "days touched": days_metadata(done.days),
+                "lake version from": "" if done.since is None else done.since,
+                "lake version": done.version,
+                "lag left": lake.open(table).version - done.version,
                 "seconds": round(seconds, 3),
                 **shown_at,
             }

@@ -7,7 +7,8 @@ module, and no more of them than a message may hold. Not here: when it is said (
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from wifi_assets.ask.lookup import Candidates, Device
+from wifi_assets.ask import lookup
+from wifi_assets.ask.lookup import Candidates, Device, Directory
 from wifi_assets.bot.watch import Appearance
 from wifi_assets.frames.ssid import printable
 
@@ -60,9 +61,10 @@ def several(found: Candidates) -> str:
     return fitted([f"{found.count:,} match. Which?", *(f"  {_name(name)}" for name in found.names), *more])
 
 
-def nobody(asked: str) -> str:
+def nobody(directory: Directory, asked: str) -> str:
     """No device is meant."""
-    return f"I know no device {_name(asked)}: neither a name, nor a part of one, nor an address that was heard."
+    told = lookup.nobody(directory, _name(asked))
+    return f"{told[0].upper()}{told[1:]}."
 
 
 def watching(keys: Iterable[str]) -> str:

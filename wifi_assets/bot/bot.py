@@ -13,15 +13,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from wifi_assets.ask.held import UNREADABLE, Holder
-from wifi_assets.ask.lookup import Candidates, Device, Directory, find, mac_of
+from wifi_assets.ask.held import Holder
+from wifi_assets.ask.lookup import Candidates, Device, Directory, find
 from wifi_assets.bot import answers
 from wifi_assets.bot.api import Incoming, Me, Telegram, TelegramError
 from wifi_assets.bot.state import load, save
 from wifi_assets.bot.watch import level_of, look, watched_device, watched_key
+from wifi_assets.frames.address import mac_of
 from wifi_assets.frames.privacy import CLEAR, Privacy
 from wifi_assets.frames.ssid import printable
 from wifi_assets.lake import Lake
+from wifi_assets.unreadable import UNREADABLE, unreadable
 
 #: Devices that a chat may watch: each is looked up whenever the lake moved.
 WATCHED = 100
@@ -114,7 +116,7 @@ class Bot:
                     if found is not None:
                         self._state.outbox.append((chat, answers.appeared(key, found, now)))
         except UNREADABLE as error:
-            self._complain(f"the lake at {self._lake.url} cannot be read: {error}")
+            self._complain(unreadable(self._lake, error))
             return
         self._state.level = max(filter(None, (self._state.level, level_of(directory, now))), default=None)
         self._keep()
@@ -183,17 +185,17 @@ class Bot:
         now = datetime.now(UTC)
         found = find(directory, whom)
         if name == "watch" and not isinstance(found, Candidates):
-            return self._watch(chat, whom, found, now)
+            return self._watch(chat, whom, directory, found, now)
         if found is None:
-            return answers.nobody(whom)
+            return answers.nobody(directory, whom)
         if isinstance(found, Candidates):
             return answers.several(found)
         return answers.who(found, now) if name == "who" else answers.seen(found, now)
 
-    def _watch(self, chat: int, asked: str, found: Device | None, now: datetime) -> str:
+    def _watch(self, chat: int, asked: str, directory: Directory, found: Device | None, now: datetime) -> str:
         key = mac_of(asked) if found is None else watched_key(found, asked)
         if key is None:
-            return answers.nobody(asked)
+            return answers.nobody(directory, asked)
         watched = self._state.watched.setdefault(chat, {})
         if key not in watched:
             if len(watched) >= WATCHED:

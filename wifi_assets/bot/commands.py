@@ -4,13 +4,11 @@ Here belongs how the bot runs and ends: 0 it was told to, 1 Telegram refuses the
 wrong use; and how long it waits for whom. Not here: what a turn does (``bot.py``).
 """
 
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from types import FrameType
 from typing import TypeVar
 
 import click
@@ -19,7 +17,8 @@ from wifi_assets.bot.api import Telegram, TelegramError
 from wifi_assets.bot.bot import Bot
 from wifi_assets.bot.state import StateError
 from wifi_assets.cli_settings import settings_or_usage_error
-from wifi_assets.ingest import lake_of, privacy_of
+from wifi_assets.cli_signals import ended_by_signals
+from wifi_assets.from_settings import lake_of, privacy_of
 
 #: Seconds that a poll waits for a message: the lake is looked at in between.
 POLL_SECONDS = 5
@@ -39,7 +38,7 @@ class _Ending:
     def __init__(self) -> None:
         self.asked = self._waiting = False
 
-    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+    def __call__(self) -> None:
         self.asked = True
         if self._waiting:
             raise _EndedError
@@ -112,7 +111,8 @@ def bot(state: Path) -> None:
     def say(text: str) -> None:
         click.echo(text, err=True)
 
-    with _ended_by_signals() as ending:
+    ending = _Ending()
+    with ended_by_signals(ending):
         reading, speaking = _Patience(ending, say), _Patience(ending, say)
         try:
             while (me := reading.try_once(_interruptible(ending, telegram.me))) is None:
@@ -141,14 +141,3 @@ def _interruptible(ending: _Ending, call: Callable[[], T]) -> Callable[[], T]:
             return call()
 
     return interrupted
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[_Ending]:
-    ending = _Ending()
-    before = {number: signal.signal(number, ending) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield ending
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

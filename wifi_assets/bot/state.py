@@ -3,11 +3,11 @@
 Here belongs what is in it and how it is written. Not here: what it means (``bot.py``, ``watch.py``).
 """
 
-import os
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+
+from wifi_assets.whole_file import write_whole
 
 
 class StateError(RuntimeError):
@@ -55,16 +55,8 @@ def save(state: State, path: Path) -> None:
     Raises:
         StateError: It cannot be written.
     """
-    written: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            written = Path(file.name)
-            file.write(state.model_dump_json(indent=1).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        written.replace(path)
+        write_whole(path, state.model_dump_json(indent=1).encode(), private=True)
     except OSError as error:
-        if written is not None:
-            written.unlink(missing_ok=True)
         raise StateError(f"cannot write {path}: {error.strerror or error}") from error

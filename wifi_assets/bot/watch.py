@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 
 import pyarrow.compute as pc
 
-from wifi_assets.ask.lookup import Device, Directory, find, mac_of
+from wifi_assets.ask.lookup import Device, Directory, find
+from wifi_assets.frames.address import mac_of
 from wifi_assets.lake import Lake
 
 

@@ -15,7 +15,7 @@ from threading import Event, Thread
 from pyshark.capture.capture import Capture
 
 from wifi_assets.capture.live import PYSHARK_OPTIONS, read_lines
-from wifi_assets.capture.tshark import CaptureError, Message
+from wifi_assets.capture.tshark import LITTLE_ENDIAN, ROOT_WARNING, CaptureError, Message
 
 #: Frames after which tshark is replaced: it keeps some 500 octets of each (*measured*), so this bounds it to 300 MB.
 RENEW_AFTER = 250_000
@@ -24,7 +24,6 @@ _DEATHS_OF_A_FRAME = 3
 #: So many deaths with no message between them are no accident.
 _DEATHS_IN_A_ROW = 8
 _LONGEST_WAIT = 30.0
-_LITTLE_ENDIAN = {bytes.fromhex("d4c3b2a1"), bytes.fromhex("4d3cb2a1")}
 _NANOSECONDS = {bytes.fromhex("4d3cb2a1"), bytes.fromhex("a1b23c4d")}
 
 
@@ -123,7 +122,7 @@ class Decoder:
         self._suspect = first
         if first is not None and self._suspected >= _DEATHS_OF_A_FRAME:
             self._unanswered.popleft()
-            order = "<" if self._header[:4] in _LITTLE_ENDIAN else ">"
+            order = "<" if self._header[:4] in LITTLE_ENDIAN else ">"
             seconds, fraction = struct.unpack_from(f"{order}II", first)
             time_ms = seconds * 1000 + fraction // (1_000_000 if self._header[:4] in _NANOSECONDS else 1000)
             self._say(f"tshark died {self._suspected} times over the same frame: it goes undecoded to the topic")
@@ -181,5 +180,5 @@ class Decoder:
     async def _listen(self, stderr: asyncio.StreamReader) -> None:
         while line := await stderr.readline():
             text = line.decode(errors="replace").strip()
-            if text and not text.startswith("Running as user"):
+            if text and not text.startswith(ROOT_WARNING):
                 self._words.append(text)

@@ -5,13 +5,11 @@ it failed, or frames were dropped. Not here: its options (``commands.py``) or th
 """
 
 import json
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
@@ -25,6 +23,7 @@ from wifi_assets.capture.sender import Sender
 from wifi_assets.capture.session import LiveCapture
 from wifi_assets.capture.spool import Spool, SpoolError
 from wifi_assets.capture.tshark import CaptureError, TsharkMissingError, find_tshark
+from wifi_assets.cli_signals import ended_by_signals
 from wifi_assets.resources.producer import TopicError
 
 #: Seconds between two lines where there is no terminal.
@@ -79,7 +78,7 @@ def capture_live(
                 hopper = Hopper(options.interface, options.hop, options.dwell, say)
                 hopper.start()
                 stack.callback(hopper.finish)
-            stack.enter_context(_ended_by_signals(live))
+            stack.enter_context(ended_by_signals(live.stop))
             live.run(stack.enter_context(_shown(console, live, spool, sender)))
             error, sent = live.error, sender.sent
     except (CaptureError, TsharkMissingError, TopicError, SpoolError) as reason:
@@ -108,19 +107,6 @@ def _sayer(console: Console) -> Callable[[str], None]:
     if not console.is_terminal:
         return lambda text: click.echo(text, err=True)
     return lambda text: console.print(escape(text), soft_wrap=True, highlight=False)
-
-
-@contextmanager
-def _ended_by_signals(live: LiveCapture) -> Iterator[None]:
-    def end(_number: int, _frame: FrameType | None) -> None:
-        live.stop()
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -54,6 +54,7 @@ class Sender:
         self._ending, self._deadline = Event(), float("inf")
         self._through = 0
         self._why = ""
+        self._loss_told = False
         self.sent = 0
         self.away = False
         self._producer: CheckedProducer | None = None
@@ -90,6 +91,7 @@ class Sender:
 
     def _connect(self) -> CheckedProducer:
         self._producer = producer = CheckedProducer(self._config, self._topic, self._create)
+        self._loss_told = False
         if not producer.retention_known:
             self._say(
                 f"this login may not read the settings of {self._where}: if its retention.ms is short, Kafka may "
@@ -121,7 +123,8 @@ class Sender:
 
     def _send(self, producer: CheckedProducer, batch: list[Waiting]) -> bool:
         """False: the time is over; the batch stays in the spool."""
-        self._check_kept(producer, batch[0].timestamp_ms)
+        if not self._loss_told:
+            self._check_kept(producer, batch[0].timestamp_ms)
         for message in batch:
             producer.put(message.key, message.value, message.timestamp_ms)
         begun, delivered = time.monotonic(), producer.delivered
@@ -150,7 +153,7 @@ class Sender:
         try:
             producer.check_kept(timestamp_ms)
         except TopicError as error:
-            producer.retention = None  # once is enough
+            self._loss_told = True
             self._say(str(error))
 
     def _lost(self, why: str) -> None:

@@ -20,15 +20,14 @@ from pathlib import Path
 from threading import Event
 from typing import IO, cast
 
-from wifi_assets.capture.tshark import CaptureError
+from wifi_assets.capture.tshark import LITTLE_ENDIAN, ROOT_WARNING, CaptureError
 
 #: Seconds after which ``records`` says that nothing came.
 IDLE_SECONDS = 0.5
 _FILE_HEADER, _RECORD_HEADER = 24, 16
-_LITTLE_ENDIAN = {bytes.fromhex("d4c3b2a1"), bytes.fromhex("4d3cb2a1")}
 #: MiB in the kernel for frames that wait: seconds of them while tshark is started again.
 _KERNEL_MIB = "8"
-_WORDS_OF_CHANCE = ("Capturing on", "File:", "Packets captured:", "Packets received/dropped", "Running as user")
+_WORDS_OF_CHANCE = ("Capturing on", "File:", "Packets captured:", "Packets received/dropped", ROOT_WARNING)
 
 
 class Sniffer:
@@ -102,7 +101,7 @@ class Sniffer:
                 if len(held) < _FILE_HEADER:
                     continue
                 self.header, held = held[:_FILE_HEADER], held[_FILE_HEADER:]
-            length_at = struct.Struct("<I" if self.header[:4] in _LITTLE_ENDIAN else ">I")
+            length_at = struct.Struct("<I" if self.header[:4] in LITTLE_ENDIAN else ">I")
             begin = 0
             while len(held) - begin >= _RECORD_HEADER:
                 end = begin + _RECORD_HEADER + length_at.unpack_from(held, begin + 8)[0]

@@ -21,6 +21,8 @@ from wifi_assets.capture.tshark import Message
 _PAGE = 4096
 #: An empty file of more pages (16 MiB) gives its space back.
 _WORTH_SHRINKING = 4096
+#: Octets that the write-ahead log keeps once it is written back: without a limit it stays as large as it ever was.
+_LOG_OCTETS = 4 << 20
 
 
 class SpoolError(RuntimeError):
@@ -161,7 +163,7 @@ class Spool:
                 "value BLOB NOT NULL, timestamp_ms INTEGER NOT NULL)"
             )
             db.execute(f"PRAGMA max_page_count = {limit_mib * 2**20 // _PAGE}")
-            db.execute("PRAGMA journal_size_limit = 4194304")
+            db.execute(f"PRAGMA journal_size_limit = {_LOG_OCTETS}")
         except BaseException:
             db.close()
             raise

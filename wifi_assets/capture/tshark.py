@@ -22,6 +22,11 @@ from wifi_assets.frames.fields import TSHARK_FIELDS
 #: Addresses are named by vendor, hosts not at all: the same everywhere, and no question leaves the machine.
 RESOLVING = ("-n", "-N", "m")
 
+#: Of pcap, the first four octets of a file whose numbers are little-endian: microseconds, nanoseconds.
+LITTLE_ENDIAN = {bytes.fromhex("d4c3b2a1"), bytes.fromhex("4d3cb2a1")}
+#: How a line begins that tshark and dumpcap print under root: a warning of every run, no reason why one failed.
+ROOT_WARNING = "Running as user"
+
 _GZIP = b"\x1f\x8b"
 #: The first four octets of pcap (microseconds, nanoseconds, Kuznetzov's; both byte orders) and of pcapng.
 #: tshark takes any text or picture for a capture of one frame, so it is not asked.
@@ -56,7 +61,10 @@ class TsharkMissingError(RuntimeError):
 
 
 class CaptureError(RuntimeError):
-    """A file is no capture or not a whole one; every whole frame was yielded before this was raised."""
+    """Frames cannot be had, from a file or live; one sentence says why.
+
+    From a file, every whole frame before the fault was yielded first.
+    """
 
 
 def find_tshark() -> str:
@@ -147,5 +155,5 @@ def _complaint(stderr: IO[bytes]) -> str:
     """What tshark says, as the rest of a sentence that begins with the file's name."""
     stderr.seek(max(0, stderr.seek(0, 2) - 4096))
     lines = stderr.read().decode(errors="replace").splitlines()
-    words = " ".join(line for line in lines if not line.startswith("Running as user"))
+    words = " ".join(line for line in lines if not line.startswith(ROOT_WARNING))
     return re.sub(r'^.*tshark: (The file ".*?" )?', "", words).rstrip(".")

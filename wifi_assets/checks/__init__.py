@@ -15,7 +15,8 @@ from wifi_assets.lake import Lake
 from wifi_assets.resources.kafka import KafkaTopic
 from wifi_assets.settings import Settings
 
-#: The checks that each run of the lake makes: they read its new files and Delta's log alone.
+#: The checks that each run of the lake makes. They are cheap: they read the new files of ``frames`` and
+#: ``quarantine``, Delta's log, and ``packet_stats``, which has one row for each day and subtype.
 EVERY_RUN = (account.KEY, tables.SUMS)
 
 
@@ -26,7 +27,7 @@ def build(
     return [
         *account.build(lake, kafka),
         *tables.build(lake),
-        *targets.build(lake, sinks),
+        *targets.build(lake, sinks, settings.stalled_minutes),
         *days.build(lake),
         *signs.build(lake, settings.quarantine_share, settings.stalled_minutes),
     ]

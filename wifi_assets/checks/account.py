@@ -17,7 +17,7 @@ from wifi_assets.drain import TopicChangedError, pending
 from wifi_assets.engine import engine
 from wifi_assets.lake import Lake
 from wifi_assets.resources.kafka import KafkaTopic
-from wifi_assets.snapshot import GENERATION, KAFKA, POSITION, Snapshot
+from wifi_assets.snapshot import GENERATION, KAFKA, POSITION, UNREAD, Snapshot
 
 KEY = dg.AssetCheckKey(dg.AssetKey("frames"), "account")
 #: In the metadata: up to where the account has been found right.
@@ -86,7 +86,7 @@ def account(lake: Lake, settled: Settled | None) -> tuple[list[Line], Settled, b
     reached = [position for position in frames.positions(KAFKA) if position >= base]
     if not reached:
         return None
-    unread = frames.positions(f"{KAFKA}/unread")[: len(reached)]
+    unread = frames.positions(UNREAD)[: len(reached)]
     if settled is None or settled.table != frames.table_id:
         settled = Settled(topic.generation, [], [])
     same = settled.generation == topic.generation

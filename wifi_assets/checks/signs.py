@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wifi_assets.assets.metadata import days_metadata, said_plainly
+from wifi_assets.compute import lag, upstream_of
 from wifi_assets.engine import Engine, engine
 from wifi_assets.lake import Lake
 from wifi_assets.schemas import TABLES
-from wifi_assets.snapshot import KAFKA, Snapshot
+from wifi_assets.snapshot import Snapshot
 
 #: The newest messages that are looked at: those of one day, by Kafka's clock.
 WINDOW = timedelta(days=1)
@@ -130,12 +131,12 @@ def _fresh(lake: Lake, name: str, now: datetime, patience: timedelta) -> dg.Asse
         newest = _newest_message(own)
         age = (now - newest).total_seconds() if newest is not None else 0.0
         stale = age > patience.total_seconds()
-        metadata: dict[str, Any] = {"age of the newest message, s": age, "rows": _rows(own)}
+        metadata: dict[str, Any] = {"age of the newest message, s": age, "rows": own.row_count()}
         told = f"the newest message is of {newest:%Y-%m-%d %H:%M:%S} UTC" if newest is not None else "no message yet"
     else:
-        upstream = lake.open(str(own.table.upstream))
-        changed = _written(upstream)
-        behind = _behind(own, upstream)
+        upstream = upstream_of(lake, own)
+        changed = upstream.committed_at()
+        behind = lag(own, upstream)
         age = (now - changed).total_seconds() if behind and changed is not None else 0.0
         stale = age > patience.total_seconds()
         days = _days_behind(own, upstream) if behind else set()
@@ -144,7 +145,7 @@ def _fresh(lake: Lake, name: str, now: datetime, patience: timedelta) -> dg.Asse
             "waits for, s": age,
             "days behind": len(days),
             "which": days_metadata(days),
-            "rows": _rows(own),
+            "rows": own.row_count(),
             "version": own.version,
         }
         on = f" on {len(days)} days, e.g. {min(days)}" if days else ""
@@ -156,29 +157,9 @@ def _fresh(lake: Lake, name: str, now: datetime, patience: timedelta) -> dg.Asse
     )
 
 
-def _behind(own: Snapshot, upstream: Snapshot) -> int:
-    """Offsets or versions that the table has not seen."""
-    if own.table.kind != "append":
-        return upstream.version - (own.upstream_version(upstream.table.name) or 0) if _rows(upstream) else 0
-    mine, reached = own.positions(upstream.table.name), upstream.positions(upstream.table.upstream or KAFKA)
-    mine += [0] * (len(reached) - len(mine))
-    return sum(reached) - sum(mine)
-
-
 def _days_behind(own: Snapshot, upstream: Snapshot) -> set[date]:
     """Days on which the upstream has changed since the version that the table has seen."""
     return upstream.changed_days(own.upstream_version(upstream.table.name)) if upstream.table.partitioned else set()
-
-
-def _rows(snapshot: Snapshot) -> int:
-    return int(sum(snapshot.files()["num_records"].to_pylist()))
-
-
-def _written(snapshot: Snapshot) -> datetime | None:
-    """When the version was committed."""
-    # Newest first: what other runs have committed since it was opened comes before its own.
-    *_, last = snapshot.delta.history(1)
-    return datetime.fromtimestamp(last["timestamp"] / 1000, UTC) if "timestamp" in last else None
 
 
 def _newest_message(*tables: Snapshot) -> datetime | None:

@@ -12,7 +12,7 @@ What it is, measured with librdkafka 2.16:
   ``describe_cluster`` and every other request to the controller time out (there is no controller), so a
   topic has no id, no configuration and no retention. A topic cannot be deleted and made again.
 - The cluster's id begins with ``mockCluster`` and is another one for each start: with no topic id, that
-  is what tells two broker lives apart (``is_embedded``).
+  is what tells two broker lives apart (``is_embedded`` in ``resources/librdkafka.py``).
 - A partition keeps the newest 5 MiB of record batches *as they were sent*, then drops whole batches from
   the front and moves the low watermark. Compression counts: 20,000 messages of 600 octets uncompressed
   lost the first half; so send with ``compression.type=zstd`` and a linger that fills batches. A fetch below
@@ -30,7 +30,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from confluent_kafka import Producer
-from confluent_kafka.admin import ClusterMetadata
 
 #: Partitions of each topic, fixed in librdkafka.
 PARTITIONS = 4
@@ -57,8 +56,3 @@ def embedded_broker(*topics: str) -> Iterator[str]:
         yield ",".join(f"{broker.host}:{broker.port}" for broker in metadata.brokers.values())
     finally:
         cluster.close()
-
-
-def is_embedded(metadata: ClusterMetadata) -> bool:
-    """Whether the metadata is that of an embedded broker."""
-    return str(metadata.cluster_id).startswith("mockCluster")

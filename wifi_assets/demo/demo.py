@@ -27,7 +27,7 @@ from wifi_assets.demo.messages import message
 from wifi_assets.demo.pcap import write_pcap
 from wifi_assets.demo.publish import Topic
 from wifi_assets.demo.truth import Truth
-from wifi_assets.ingest import lake_of
+from wifi_assets.from_settings import lake_of
 from wifi_assets.resources.producer import CheckedProducer
 from wifi_assets.settings import Settings
 
@@ -121,7 +121,8 @@ def _materialise(settings: Settings, folder: Path, begin: datetime) -> None:
     from wifi_assets.definitions import build_defs
 
     home = folder / "dagster"
-    home.mkdir()
+    # `make dev` on settings of one's own keeps its history there.
+    home.mkdir(exist_ok=True)
     (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\nnux:\n  enabled: false\n")
     last = begin + timedelta(days=_DAYS - 1)
     tags = {

@@ -23,10 +23,11 @@ from wifi_assets.demo.household import write_documents
 from wifi_assets.demo.live import live
 from wifi_assets.demo.messages import Message
 from wifi_assets.demo.publish import Topic
-from wifi_assets.ingest import ingest, lake_of
+from wifi_assets.from_settings import lake_of
+from wifi_assets.ingest import ingest
 from wifi_assets.resources.producer import TopicError
 
-#: A home's, as in design and article: 28 a second.
+#: A home's: 28 a second.
 _FRAMES_PER_HOUR = 100_000
 #: Days of partitions at least; with those since the year 2000 nobody would find the few that the UI shows in green.
 _DAYS = 7
@@ -47,7 +48,8 @@ def dev(folder: Path, port: int) -> None:
     """Run the Dagster UI and the daemon until Ctrl-C, sensors on.
 
     With WIFI_KAFKA_BOOTSTRAP set they run on your settings. Without it an embedded Kafka is started, on which a
-    simulated household is heard as it happens, 28 frames a second, and the folder's lake follows it.
+    simulated household is heard as it happens, 28 frames a second, and the folder's lake follows it; your own lake
+    and targets are left alone.
     """
     folder = folder.absolute()
     os.environ.setdefault("WIFI_SENSORS_ON", "1")
@@ -65,17 +67,20 @@ def dev(folder: Path, port: int) -> None:
 
 
 def _use(folder: Path, bootstrap: str) -> None:
-    """Set what the household's lake needs and the user has not set."""
+    """Set what the household needs: a lake and a database of its own, whatever the user has set for true frames."""
     if not (folder / "devices").exists():
         write_documents(folder / "devices", int(time.time()))
-    for name, value in (
-        ("WIFI_KAFKA_BOOTSTRAP", bootstrap),
-        ("WIFI_LAKE", str(folder / "lake")),
-        ("WIFI_DEVICES_PATH", str(folder / "devices")),
-        ("WIFI_SQL_URL", f"sqlite:///{folder / 'wifi.db'}"),
-        ("WIFI_LAG_SECONDS", str(_LAG_SECONDS)),
-    ):
-        os.environ.setdefault(name, value)
+    os.environ |= {
+        "WIFI_KAFKA_BOOTSTRAP": bootstrap,
+        "WIFI_LAKE": str(folder / "lake"),
+        "WIFI_DEVICES_PATH": str(folder / "devices"),
+        "WIFI_SQL_URL": f"sqlite:///{folder / 'wifi.db'}",
+    }
+    for name in ("WIFI_KAFKA_CONFIG", "WIFI_MONGO_URL", "WIFI_ELASTICSEARCH_URL", "WIFI_NEO4J_URL"):
+        os.environ.pop(name, None)
+    # Where there is no .env that would name them again.
+    os.chdir(folder)
+    os.environ.setdefault("WIFI_LAG_SECONDS", str(_LAG_SECONDS))
     frames = lake_of(settings_or_usage_error()).open("frames")
     first = min([*frames.days(), datetime.now(UTC).date() - timedelta(days=_DAYS - 1)])
     os.environ.setdefault("WIFI_FIRST_DAY", str(first))
@@ -110,7 +115,10 @@ def _household(bootstrap: str, topic: str) -> Iterator[None]:
 
 
 def _dagster(port: int) -> int:
-    """Run ``dagster dev`` to its end; Ctrl-C and SIGTERM end it as Ctrl-C does: on SIGTERM it leaves its processes."""
+    """Run ``dagster dev`` to its end; its exit code.
+
+    SIGTERM is passed on as SIGINT: on SIGTERM it leaves its processes behind.
+    """
     dagster = str(Path(sys.executable).parent / "dagster")
     command = [dagster, "dev", "-m", "wifi_assets.definitions", "-h", "127.0.0.1", "-p", str(port)]
     running = subprocess.Popen(command)

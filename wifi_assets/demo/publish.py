@@ -4,7 +4,7 @@ Here belongs the topic that the demo needs. Not here: the producer (``resources/
 message says (``messages.py``) or the broker (``broker.py``).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,13 +13,11 @@ from confluent_kafka import Consumer, TopicPartition
 
 from wifi_assets.demo import broker
 from wifi_assets.demo.messages import Message
+from wifi_assets.resources.librdkafka import ANSWER_SECONDS, is_embedded
 from wifi_assets.resources.producer import CheckedProducer, TopicError, TopicMissingError
 
 #: Partitions of a topic made here.
 DEFAULT_PARTITIONS = broker.PARTITIONS
-_ANSWER_SECONDS = 10
-#: Messages between two reports of progress.
-_PROGRESS_EVERY = 1_000
 
 
 @dataclass(frozen=True)
@@ -58,12 +56,11 @@ class Topic:
         producer.check_kept(int(oldest.timestamp() * 1000))
         return producer.partitions
 
-    def publish(self, messages: Iterable[Message], progress: Callable[[int], None] = lambda _: None) -> int:
+    def publish(self, messages: Iterable[Message]) -> int:
         """Send the messages in order and wait until the broker has every one.
 
         Args:
             messages: May be endless; each partition keeps their order.
-            progress: Called now and then with the number of messages delivered so far.
 
         Returns:
             How many were delivered: all.
@@ -72,12 +69,9 @@ class Topic:
             TopicError: One was not delivered, or an embedded broker has already dropped some.
         """
         producer = self._producer(None)
-        for number, message in enumerate(messages):
+        for message in messages:
             producer.put(message.key, message.value, message.timestamp_ms)
-            if number % _PROGRESS_EVERY == 0:
-                progress(producer.delivered)
         delivered = producer.flush()
-        progress(delivered)
         self._check_kept()
         return delivered
 
@@ -89,11 +83,11 @@ class Topic:
     def _check_kept(self) -> None:
         consumer = Consumer({**self.config, "bootstrap.servers": self.bootstrap, "group.id": "wifi_assets_simulate"})
         try:
-            metadata = consumer.list_topics(self.name, timeout=_ANSWER_SECONDS)
-            if not broker.is_embedded(metadata):
+            metadata = consumer.list_topics(self.name, timeout=ANSWER_SECONDS)
+            if not is_embedded(metadata):
                 return
             for partition in metadata.topics[self.name].partitions:
-                low, _ = consumer.get_watermark_offsets(TopicPartition(self.name, partition), _ANSWER_SECONDS)
+                low, _ = consumer.get_watermark_offsets(TopicPartition(self.name, partition), ANSWER_SECONDS)
                 if low:
                     raise TopicError(
                         f"the embedded broker at {self.bootstrap} has dropped the first {low} messages of "

@@ -10,7 +10,14 @@ from functools import lru_cache
 from netaddr import EUI, OUI
 from netaddr.core import NotRegisteredError
 
+#: Second hex digits of a random address, for query languages: those with the bit that ``is_randomised`` looks at.
+RANDOM_DIGITS = ("2", "3", "6", "7", "a", "b", "e", "f")
+
 _MAC = re.compile(r"[0-9a-fA-F]{2}(?:([:-])[0-9a-fA-F]{2})(?:\1[0-9a-fA-F]{2}){4}")
+#: As people write it: with colons, hyphens, Cisco's dots, or nothing in between.
+_WRITTEN = re.compile(
+    r"[0-9a-f]{2}([:-]?)[0-9a-f]{2}(?:\1[0-9a-f]{2}){4}|[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}", re.IGNORECASE
+)
 
 
 def normal_address(text: str) -> str:
@@ -22,6 +29,18 @@ def normal_address(text: str) -> str:
     if not _MAC.fullmatch(text):
         raise ValueError(f"not a MAC address: {text[:40]!r}")
     return text.lower().replace("-", ":")
+
+
+def mac_of(text: str) -> str | None:
+    """The address that a person wrote, lower case with colons; None if it is none.
+
+    >>> mac_of("DC-A6-32-01-02-03"), mac_of("dca6.3201.0203"), mac_of("dca632010203"), mac_of("dc:a6")
+    ('dc:a6:32:01:02:03', 'dc:a6:32:01:02:03', 'dc:a6:32:01:02:03', None)
+    """
+    if not _WRITTEN.fullmatch(text):
+        return None
+    digits = re.sub("[:.-]", "", text).lower()
+    return ":".join(digits[at : at + 2] for at in range(0, 12, 2))
 
 
 def is_randomised(address: str) -> bool:

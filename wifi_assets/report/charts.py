@@ -1,9 +1,9 @@
-"""The article's charts: each a function of a period that returns a figure.
+"""The report's charts: each a function of a period that returns a figure.
 
 Here belongs what each chart asks and how it is drawn. Not here: graph (``graph.py``) and fields (``fields.py``),
-the page (``page.py``). All counting is DuckDB's; what comes back is bounded by the figure's size; a
-question over many rows asks for what the widest shows, so that it is asked once for all sizes. Without anything to
-show the figure is one sentence.
+the page (``page.py``). All counting is DuckDB's, and what comes back is bounded by the figure's size. A question over
+many rows is asked for the widest figure; smaller ones take a part of the answer, so that it is asked once. Without
+anything to show the figure is one sentence.
 """
 
 import numpy as np
@@ -37,8 +37,7 @@ from wifi_assets.report.timeaxis import time_axis
 
 _THREE_HOURS = 3 * 3600
 _NO_PROBES = "There are no probe requests in this period."
-_NO_SIGNAL = "No frame of this period has a signal in dBm."
-#: dBm at which a receiver hears nothing, and right beside it: the limits of every axis of signal.
+#: dBm that the axis of ``signal_by_address`` shows at least.
 _WEAKEST, _STRONGEST = -95, -20
 #: dB that an axis of signals shows at least: of one value alone the bar would fill the picture.
 _LEAST_DB = 20

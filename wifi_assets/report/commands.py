@@ -8,12 +8,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
-from deltalake.exceptions import DeltaError
 from rich.console import Console
 
 from wifi_assets.cli_settings import settings_or_usage_error
-from wifi_assets.ingest import lake_of
-from wifi_assets.lake import LakeError
+from wifi_assets.from_settings import lake_of
+from wifi_assets.unreadable import UNREADABLE, unreadable
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 
@@ -54,9 +53,10 @@ def report(first: datetime | None, until: datetime | None, out: Path) -> None:
             )
         with console.status("report") as status:
             html = page(period, lambda title: status.update(title))
+    except UNREADABLE as error:
+        raise click.ClickException(unreadable(lake, error)) from error
+    try:
         write(html, out)
-    except (LakeError, DeltaError) as error:
-        raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"cannot write {out}: {error.strerror or error}") from error
     days, stored = period.days, period.stored

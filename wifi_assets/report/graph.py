@@ -8,6 +8,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from wifi_assets.frames.address import RANDOM_DIGITS
 from wifi_assets.report.figures import DARK, KNOWN, OTHER, RANDOM, WIDE, Size, count, figure, name, note, sentence
 from wifi_assets.report.period import Period
 
@@ -26,7 +27,7 @@ def networks_looked_for(period: Period, size: Size = WIDE) -> Figure:
     source = "coalesce(source_device_name, source_address)"
     pairs = f"""
         SELECT {source} AS source, ssid, CAST(sum(probes) AS BIGINT) AS probes,
-          max(CASE WHEN is_known_device THEN 0 WHEN substr(source_address, 2, 1) IN ('2', '6', 'a', 'e') THEN 2
+          max(CASE WHEN is_known_device THEN 0 WHEN substr(source_address, 2, 1) IN {RANDOM_DIGITS} THEN 2
             ELSE 1 END) AS kind
         FROM networks_looked_for_day GROUP BY source, ssid"""
     totals = period.query(f"""

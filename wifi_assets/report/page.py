@@ -9,8 +9,6 @@ nothing, and the page's own policy allows pictures of data and this one style, n
 
 import base64
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -27,6 +25,7 @@ from wifi_assets.report.figures import NARROW, WIDE, Size, count, data_uri, svg
 from wifi_assets.report.graph import networks_looked_for
 from wifi_assets.report.period import Period
 from wifi_assets.report.tables import Grid
+from wifi_assets.whole_file import write_whole
 
 
 @dataclass(frozen=True)
@@ -176,20 +175,7 @@ def write(html: str, target: Path) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    with tempfile.NamedTemporaryFile(
-        "w", dir=target.parent, prefix=f".{target.name}.", encoding="utf-8", delete=False
-    ) as draft:
-        try:
-            draft.write(html)
-            draft.close()
-            # The file is made for its owner alone; a report has the rights of any new file.
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(draft.name, 0o666 & ~umask)
-            os.replace(draft.name, target)
-        except BaseException:
-            os.unlink(draft.name)
-            raise
+    write_whole(target, html.encode())
 
 
 def _shown(section: Section, period: Period) -> _Shown:

@@ -1,7 +1,7 @@
 """What changed in a lake table since a sink last looked: the one thing that every sink is given.
 
 Here belongs only this contract between the lake and the sinks. Not here: how the lake finds the
-change (``lake.py``) or how a target takes it (the other modules of this folder).
+change (``wifi_assets/changes.py``) or how a target takes it (the other modules of this folder).
 """
 
 from dataclasses import dataclass
@@ -18,10 +18,12 @@ class Progress:
     Attributes:
         table_id: Id of the Delta table; another id means another table under the same name.
         version: Delta version that the target holds.
+        begun: Later versions whose writing broke off: the target may hold some rows of them.
     """
 
     table_id: str
     version: int
+    begun: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from typing import Any, Protocol
 
 import pyarrow as pa
 from bson.codec_options import CodecOptions, DatetimeConversion
 
-from wifi_assets.frames.devices import COLLECTIONS, OLDER, ROW, content_hash
+from wifi_assets.frames.devices import COLLECTIONS, OLDER, ROW
 from wifi_assets.frames.privacy import CLEAR, Privacy
 
 # A name that is no UTF-8 keeps its bytes, to be shown escaped; a time out of range stays a number.
@@ -48,11 +47,6 @@ class Snapshot:
     origin: str
     token: str
     privacy: Privacy = CLEAR
-
-    @cached_property
-    def content(self) -> str:
-        """Hash of the rows: another one, another row."""
-        return content_hash(self.table)
 
 
 class DeviceSource(Protocol):

@@ -8,7 +8,7 @@ Ids come from the rows' keys, so writing a change again makes the same documents
 are never touched, and of the documents in ours only those that carry our mark.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ class ElasticsearchSink:
             table: Lake table, a key of ``TARGETS``.
 
         Returns:
-            What the last whole ``apply`` recorded; None when there was none.
+            What the last whole ``apply`` recorded, and which were begun since; None when there was none.
 
         Raises:
             SinkError: The server is at fault.
@@ -59,7 +59,8 @@ class ElasticsearchSink:
             found = client.options(ignore_status=404).get(index=PROGRESS_INDEX, id=table).body
         if not found.get("found"):
             return None
-        return Progress(found["_source"]["table_id"], found["_source"]["version"])
+        recorded = found["_source"]
+        return Progress(recorded["table_id"], recorded["version"], tuple(recorded.get("begun", ())))
 
     def apply(self, change: Change) -> Written:
         """Bring the indices to what ``change`` says.
@@ -76,7 +77,8 @@ class ElasticsearchSink:
 
         Raises:
             SinkError: The server is at fault, an index has another type for a field, or documents
-                were rejected (the others are written then). No progress is recorded.
+                were rejected (the others are written then). No progress is recorded then, but that
+                this version was begun: documents of it that a later change knows nothing of would stay.
         """
         target = TARGETS[change.table.name]
         written = Written()
@@ -86,6 +88,9 @@ class ElasticsearchSink:
             if change.full:
                 # Whatever happens from here on, only a whole full write ends in a progress.
                 client.options(ignore_status=404).delete(index=PROGRESS_INDEX, id=target.table.name)
+            elif (held := self.progress(target.table.name)) is not None:
+                begun = {*held.begun, change.progress.version}
+                _record(client, target, replace(held, begun=tuple(sorted(begun))))
             mark = f"{change.progress.table_id}/{change.progress.version}"
             indices = Indices(self._server, client, target, mark)
             indices.refresh()
@@ -100,11 +105,7 @@ class ElasticsearchSink:
                 indices.refresh()
             if rejected.number:
                 raise self._server.error(rejected.sentence(target, written))
-            client.index(
-                index=PROGRESS_INDEX,
-                id=target.table.name,
-                document={"table_id": change.progress.table_id, "version": change.progress.version},
-            )
+            _record(client, target, change.progress)
         return written
 
     def count(self, table: str) -> int:
@@ -133,7 +134,13 @@ class ElasticsearchSink:
             priority=500,
             template={
                 "settings": {"auto_expand_replicas": "0-1"},
-                "mappings": {"properties": {"table_id": {"type": "keyword"}, "version": {"type": "long"}}},
+                "mappings": {
+                    "properties": {
+                        "table_id": {"type": "keyword"},
+                        "version": {"type": "long"},
+                        "begun": {"type": "long"},
+                    }
+                },
             },
         )
         client.indices.put_index_template(name=f"wifi_assets_{target.table.name}", **target.template())
@@ -158,6 +165,10 @@ class ElasticsearchSink:
                     )
         for index, names in lacking.items():
             client.indices.put_mapping(index=index, properties={name: properties[name] for name in names})
+
+
+def _record(client: Elasticsearch, target: Target, progress: Progress) -> None:
+    client.index(index=PROGRESS_INDEX, id=target.table.name, document=asdict(progress))
 
 
 @dataclass

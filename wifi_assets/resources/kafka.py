@@ -7,12 +7,11 @@ default of 1,000 the fetcher sleeps whenever its queue is full; ``auto.offset.re
 otherwise goes silently to the end when offsets are gone.
 """
 
-import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from confluent_kafka import (
@@ -25,12 +24,12 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 
-from wifi_assets.demo.broker import is_embedded
 from wifi_assets.frames.message import LAST_MILLISECOND
 from wifi_assets.frames.parse import MESSAGES
+from wifi_assets.resources.librdkafka import ANSWER_SECONDS, REMEDIES, Heard, is_embedded
 
-#: Seconds until a silent broker is an error: people wait no longer for a sentence.
-ANSWER_SECONDS = 10
+Client = TypeVar("Client", AdminClient, Consumer)
+
 #: Octets of keys and values that end a batch before its number of messages does: else 100,000 messages of 1 MB would
 #: have to fit in memory, in each run anew. Captures have 400 to 530 octets a message: their batches of the default
 #: size stay whole.
@@ -42,17 +41,10 @@ _CALL, _WAIT = 1_000, 0.05
 #: Messages of one Arrow chunk: Python objects of more would only cost memory (*measured*: no faster).
 _CHUNK = 10_000
 
-_REMEDIES = {
-    KafkaError._AUTHENTICATION: "check sasl.username, sasl.password and sasl.mechanism in WIFI_KAFKA_CONFIG",
-    KafkaError._SSL: "check ssl.ca.location and security.protocol in WIFI_KAFKA_CONFIG",
-    KafkaError._RESOLVE: "check the name in WIFI_KAFKA_BOOTSTRAP",
-    KafkaError._TRANSPORT: "check that it runs, WIFI_KAFKA_BOOTSTRAP and its security.protocol",
-    KafkaError._ALL_BROKERS_DOWN: "check that it runs, WIFI_KAFKA_BOOTSTRAP and its security.protocol",
+_REMEDIES = REMEDIES | {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "the login needs DESCRIBE and READ on the topic",
     KafkaError.GROUP_AUTHORIZATION_FAILED: "the login needs READ on the group WIFI_KAFKA_GROUP",
 }
-
-
 #: What a partition answers for a moment after its topic was made or its broker started.
 _PASSING = (
     KafkaError.LEADER_NOT_AVAILABLE,
@@ -100,8 +92,7 @@ class KafkaTopic:
     def __init__(self, bootstrap: str, topic: str, config: Mapping[str, Any], group: str) -> None:
         self.topic = topic
         self.where = bootstrap
-        self._heard: list[KafkaError] = []
-        self._secrets = [str(v) for k, v in config.items() if re.search("password|secret|key$|pem$|jaas|token", k)]
+        self._heard = Heard(config)
         self._config = {
             "bootstrap.servers": bootstrap,
             "group.id": group,
@@ -114,7 +105,7 @@ class KafkaTopic:
             "socket.connection.setup.timeout.ms": 5_000,
             "log_level": 2,
             **config,
-            "error_cb": self._heard.append,
+            "error_cb": self._heard.errors.append,
         }
 
     def look(self) -> TopicState:
@@ -123,7 +114,7 @@ class KafkaTopic:
         Raises:
             KafkaUnavailable: No broker answers, the login is refused, or there is no such topic.
         """
-        consumer = self._consumer()
+        consumer = self._client(Consumer)
         try:
             metadata = self._metadata(consumer)
             partitions = metadata.topics[self.topic].partitions
@@ -131,7 +122,8 @@ class KafkaTopic:
             topic_id = metadata.cluster_id if is_embedded(metadata) else self._topic_id()
             return TopicState(str(topic_id), [low for low, _ in marks], [high for _, high in marks])
         except KafkaException as error:
-            raise self._error("it cannot be looked at", error.args[0]) from error
+            consumer.poll(0)
+            raise self._error("it cannot be looked at", self._heard.cause_of(error.args[0])) from error
         finally:
             consumer.close()
 
@@ -147,7 +139,7 @@ class KafkaTopic:
         open_partitions = {p for p in range(len(ends)) if reached[p] < ends[p]}
         if not open_partitions:
             return
-        consumer = self._consumer()
+        consumer = self._client(Consumer)
         try:
             consumer.assign([TopicPartition(self.topic, p, reached[p]) for p in sorted(open_partitions)])
             while open_partitions:
@@ -187,7 +179,7 @@ class KafkaTopic:
         Raises:
             KafkaUnavailable: The broker refuses them.
         """
-        consumer = self._consumer()
+        consumer = self._client(Consumer)
         try:
             consumer.commit(
                 offsets=[TopicPartition(self.topic, p, o) for p, o in enumerate(offsets)], asynchronous=False
@@ -197,13 +189,12 @@ class KafkaTopic:
         finally:
             consumer.close()
 
-    def _consumer(self) -> Consumer:
-        self._heard.clear()
+    def _client(self, kind: type[Client]) -> Client:
+        self._heard.errors.clear()
         try:
-            return Consumer(self._config)
+            return kind(self._config)
         except (KafkaException, TypeError, ValueError) as error:
-            reason = error.args[0].str() if isinstance(error, KafkaException) else str(error)
-            raise KafkaUnavailable(f"WIFI_KAFKA_CONFIG: {self._plain(reason)}") from error
+            raise KafkaUnavailable(f"WIFI_KAFKA_CONFIG: {self._heard.words(error)}") from error
 
     def _metadata(self, consumer: Consumer) -> Any:
         deadline = time.monotonic() + ANSWER_SECONDS
@@ -212,10 +203,8 @@ class KafkaTopic:
                 metadata = consumer.list_topics(self.topic, timeout=1)
             except KafkaException as error:
                 consumer.poll(0)
-                told = [one.code() for one in self._heard]
-                hopeless = KafkaError._AUTHENTICATION in told or KafkaError._SSL in told
-                if hopeless or time.monotonic() > deadline:
-                    raise self._error("no answer", self._cause() or error.args[0]) from error
+                if self._heard.hopeless() or time.monotonic() > deadline:
+                    raise self._error("no answer", self._heard.cause_of(error.args[0])) from error
                 continue
             topic = metadata.topics[self.topic]
             if topic.error is None:
@@ -244,11 +233,14 @@ class KafkaTopic:
             return marks
 
     def _topic_id(self) -> str:
-        plain = ("bootstrap.servers", "error_cb", "log_level")
-        login = ("sasl", "ssl", "security")
-        admin = AdminClient({k: v for k, v in self._config.items() if k in plain or k.split(".")[0] in login})
+        # All settings, for any of them may be what a connection needs; librdkafka ignores a consumer's own.
+        admin = self._client(AdminClient)
         described = admin.describe_topics(TopicCollection([self.topic]), request_timeout=ANSWER_SECONDS)
-        return str(described[self.topic].result().topic_id)
+        try:
+            return str(described[self.topic].result().topic_id)
+        finally:
+            # Without it the error callback hears nothing.
+            admin.poll(0)
 
     def _check(self, got: list[Any], heard: float) -> None:
         for message in got:
@@ -258,22 +250,14 @@ class KafkaTopic:
                 raise self._error(f"partition {message.partition()}{at}", error)
         # A lost connection heals by itself; silence for this long does not.
         if not got and time.monotonic() - heard > ANSWER_SECONDS:
-            raise self._error("the broker stopped answering", self._cause())
-
-    def _cause(self) -> KafkaError | None:
-        return next((one for code in _REMEDIES for one in self._heard if one.code() == code), None)
+            raise self._error("the broker stopped answering", self._heard.cause())
 
     def _error(self, what: str, error: KafkaError | None) -> KafkaUnavailable:
-        told = f": {self._plain(error.str())}" if error is not None else ""
+        told = f": {self._heard.words(error)}" if error is not None else ""
         remedy = _REMEDIES.get(error.code()) if error is not None else None
         return KafkaUnavailable(
             f"Kafka at {self.where}, topic {self.topic}: {what}{told}" + (f"; {remedy}" if remedy else "")
         )
-
-    def _plain(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "…") if secret else text
-        return re.sub(r" \(after \d+ms in state \w+(, \d+ identical error\(s\) suppressed)?\)", "", text)
 
 
 class _Rows:

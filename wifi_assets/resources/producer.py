@@ -6,9 +6,7 @@ the platform reads them back.
 """
 
 import logging
-import re
 import time
-from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
@@ -18,26 +16,17 @@ from typing import Any, TypeVar
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicCollection
 from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic, ResourceType
 
-from wifi_assets.demo.broker import is_embedded
+from wifi_assets.resources.librdkafka import ANSWER_SECONDS as _ANSWER_SECONDS
+from wifi_assets.resources.librdkafka import REMEDIES, Heard, is_embedded
 
 Client = TypeVar("Client", AdminClient, Producer)
 Answer = TypeVar("Answer")
 
-_ANSWER_SECONDS = 10
 _DELIVERY_SECONDS = 30
 _SETTLE_SECONDS = 5
 #: How far ahead of its clock a broker takes a timestamp: ``message.timestamp.after.max.ms`` by default,
 #: less a minute for clocks that differ. A record beyond it is refused, and its whole batch with it.
 _AHEAD_MS = 59 * 60 * 1000
-#: Causes that only the error callback hears, most telling first, each with what to do about it. Waiting
-#: mends none of the first two.
-_REMEDIES = {
-    KafkaError._AUTHENTICATION: "check sasl.username, sasl.password and sasl.mechanism in WIFI_KAFKA_CONFIG",
-    KafkaError._SSL: "check ssl.ca.location and security.protocol in WIFI_KAFKA_CONFIG",
-    KafkaError._RESOLVE: "check the name in WIFI_KAFKA_BOOTSTRAP",
-    KafkaError._TRANSPORT: "check that it runs, WIFI_KAFKA_BOOTSTRAP and its security.protocol",
-}
-_HOPELESS = (KafkaError._AUTHENTICATION, KafkaError._SSL)
 
 
 class TopicError(RuntimeError):
@@ -88,16 +77,13 @@ class CheckedProducer:
         self.partitions = 0
         self.retention: timedelta | None = None
         self.retention_known = True
-        self._heard: deque[KafkaError] = deque(maxlen=100)
+        self._heard = Heard(config)
         self._failed: tuple[KafkaError, int | None] | None = None
         self._put = 0
         # What librdkafka has to say is in the errors raised here.
         silence = logging.Logger("librdkafka")
         silence.addHandler(logging.NullHandler())
-        self._config = {"error_cb": self._heard.append, "logger": silence, **config}
-        self._secrets = [
-            str(value) for name, value in config.items() if re.search(r"password|secret|key\.pem|jaas|oauth", name)
-        ]
+        self._config = {"error_cb": self._heard.errors.append, "logger": silence, **config}
         self.where = str(config.get("bootstrap.servers", "no address"))
         self._producer = self._client(
             Producer,
@@ -167,8 +153,8 @@ class CheckedProducer:
 
     def heard(self) -> str | None:
         """What the connection last suffered from, with the remedy. None: nothing, so far."""
-        cause = self._cause()
-        return f"{self._text(cause)}; {_REMEDIES[cause.code()]}" if cause else None
+        cause = self._heard.cause()
+        return f"{self._heard.words(cause)}; {REMEDIES[cause.code()]}" if cause else None
 
     def drop_queued(self) -> None:
         """Forget what is queued, and learn of what is under way: ``delivered`` is then final."""
@@ -227,12 +213,13 @@ class CheckedProducer:
                 return self._producer.list_topics(topic, timeout=1)
             except KafkaException as error:
                 self._serve(0)
-                hopeless = any(one.code() in _HOPELESS for one in self._heard)
+                hopeless = self._heard.hopeless()
                 if time.monotonic() > deadline or hopeless:
-                    cause = self._cause() or error.args[0]
-                    remedy = _REMEDIES.get(cause.code(), _REMEDIES[KafkaError._TRANSPORT])
+                    cause = self._heard.cause_of(error.args[0])
+                    remedy = REMEDIES.get(cause.code(), REMEDIES[KafkaError._TRANSPORT])
                     kind = TopicError if hopeless else BrokerAwayError
-                    raise kind(f"Kafka at {self.where} does not answer: {self._text(cause)}; {remedy}") from error
+                    words = self._heard.words(cause)
+                    raise kind(f"Kafka at {self.where} does not answer: {words}; {remedy}") from error
 
     def _answer(self, asked: Future[Answer]) -> Answer:
         """The broker's answer.
@@ -244,7 +231,7 @@ class CheckedProducer:
         try:
             return asked.result(_ANSWER_SECONDS)
         except TimeoutError as error:
-            cause = self.heard() or f"no word within {_ANSWER_SECONDS} s; {_REMEDIES[KafkaError._TRANSPORT]}"
+            cause = self.heard() or f"no word within {_ANSWER_SECONDS} s; {REMEDIES[KafkaError._TRANSPORT]}"
             raise BrokerAwayError(f"Kafka at {self.where} does not answer: {cause}") from error
 
     def _create(self, partitions: int) -> None:
@@ -280,8 +267,7 @@ class CheckedProducer:
         try:
             return kind({**ours, **self._config})
         except (KafkaException, TypeError, ValueError) as error:
-            reason = error.args[0].str() if isinstance(error, KafkaException) else str(error)
-            raise TopicError(f"WIFI_KAFKA_CONFIG: {self._plain(reason)}") from error
+            raise TopicError(f"WIFI_KAFKA_CONFIG: {self._heard.words(error)}") from error
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
@@ -309,19 +295,8 @@ class CheckedProducer:
 
     def _error(self, what: str, error: KafkaError, where: str = "") -> TopicError:
         # A timeout says nothing of its cause: only the error callback heard that.
-        causes = [error] if error.code() != KafkaError._MSG_TIMED_OUT else [error, self._cause()]
-        told = "; ".join(self._text(one) for one in causes if one is not None)
+        causes = [error] if error.code() != KafkaError._MSG_TIMED_OUT else [error, self._heard.cause()]
+        told = "; ".join(self._heard.words(one) for one in causes if one is not None)
         if error.code() in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED):
             told += "; this login needs DESCRIBE and WRITE on the topic, and CREATE to make it"
         return TopicError(f"{self.where}, topic {self.topic}{where}: {what}: {told}")
-
-    def _cause(self) -> KafkaError | None:
-        return next((one for code in _REMEDIES for one in self._heard if one.code() == code), None)
-
-    def _text(self, error: KafkaError) -> str:
-        return self._plain(error.str())
-
-    def _plain(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "…") if secret else text
-        return re.sub(r" \(after \d+ms in state \w+\)", "", text)

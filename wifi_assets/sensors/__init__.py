@@ -26,7 +26,7 @@ def build(
     status = dg.DefaultSensorStatus.RUNNING if settings.sensors_on else dg.DefaultSensorStatus.STOPPED
     sensors = [kafka_lag_sensor(lake, kafka, settings.first_day, settings.lag_seconds, status)]
     if source is not None:
-        sensors.append(unifi_devices_sensor(source, settings.first_day, settings.relabel_days, status))
+        sensors.append(unifi_devices_sensor(lake, source, settings.first_day, settings.relabel_days, status))
     sensors += sink_sensors(targets, status)
     if settings.webhook_url is not None:
         sensors.append(run_failure_sensor(settings.webhook_url, status))

@@ -7,20 +7,19 @@ What was told is in the cursor. A post that fails is logged and tried again with
 alarm comes late rather than never, and never twice.
 """
 
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeVar
 
 import dagster as dg
 import msgspec
-from deltalake.exceptions import DeltaError
 from pydantic import SecretStr
 
 from wifi_assets.drain import TopicChangedError, pending
-from wifi_assets.lake import Lake, LakeError
+from wifi_assets.lake import Lake
 from wifi_assets.resources.kafka import KafkaTopic, KafkaUnavailable
 from wifi_assets.resources.webhook import WebhookError, post
 from wifi_assets.snapshot import KAFKA
+from wifi_assets.unreadable import UNREADABLE, unreadable
 
 #: Seconds between two looks.
 INTERVAL = 30
@@ -28,10 +27,6 @@ INTERVAL = 30
 _LOOK_BACK = timedelta(hours=1)
 #: Runs of one look; what is more waits for the next.
 _RUNS = 100
-#: Whatever a lake that cannot be read says; an object store's refusals are OSErrors too.
-_UNREADABLE = (LakeError, DeltaError, OSError)
-#: Colours and stack in the errors of Delta.
-_ADORNMENT = re.compile(r"\x1b\[\d+m|\n +0: .*", re.DOTALL)
 
 State = TypeVar("State", bound=msgspec.Struct)
 
@@ -103,6 +98,10 @@ def run_failure_sensor(webhook: SecretStr, status: dg.DefaultSensorStatus) -> dg
         ):
             known.after = record.update_timestamp.replace(tzinfo=UTC)
             _follow(context.instance, record.dagster_run, known.alarms)
+        if known.alarms and context.repository_def is not None:
+            # Of a target that the settings name no more nothing is heard again.
+            there = _subjects(context.repository_def)
+            known.alarms = {subject: alarm for subject, alarm in known.alarms.items() if subject in there}
         lines = [_line(subject, alarm) for subject, alarm in known.alarms.items() if alarm.stage != "told"]
         if lines and _posted(context, webhook, "\n".join(lines)):
             known.alarms = {
@@ -188,6 +187,12 @@ def _follow(instance: dg.DagsterInstance, run: dg.DagsterRun, alarms: dict[str, 
             alarms[subject].stage = "over"
 
 
+def _subjects(repository: dg.RepositoryDefinition) -> set[str]:
+    """All that an alarm can be about: the steps of the jobs, and the jobs."""
+    jobs = repository.get_all_jobs()
+    return {f"job {job.name}" for job in jobs} | {step.name for job in jobs for step in job.graph.nodes}
+
+
 def _failed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dict[str, str]:
     """What failed in a run, and why.
 
@@ -255,8 +260,8 @@ def _positions(lake: Lake, known: list[int]) -> tuple[list[int], str | None]:
     try:
         frames = lake.look("frames")
         positions = frames.positions(KAFKA) if frames is not None else []
-    except _UNREADABLE as error:
-        return known, _unreadable(lake, error)
+    except UNREADABLE as error:
+        return known, unreadable(lake, error)
     if known and not positions:
         return known, f"the lake at {lake.url} is gone or empty; look at its disk"
     return positions, None
@@ -267,15 +272,11 @@ def _why(lake: Lake, kafka: KafkaTopic) -> str:
         waiting = sum(pending(lake, kafka)[1])
     except (KafkaUnavailable, TopicChangedError) as error:
         return str(error)
-    except _UNREADABLE as error:
-        return _unreadable(lake, error)
+    except UNREADABLE as error:
+        return unreadable(lake, error)
     if waiting:
         return f"{waiting:,} messages wait on topic {kafka.topic}; look at the runs of job lake and at kafka_lag_sensor"
     return f"topic {kafka.topic} has none that wait; look at the capture"
-
-
-def _unreadable(lake: Lake, error: Exception) -> str:
-    return f"the lake at {lake.url} cannot be read: {' '.join(_ADORNMENT.sub('', str(error)).split())}"
 
 
 def _duration(time: timedelta) -> str:

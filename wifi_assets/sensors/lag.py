@@ -12,8 +12,9 @@ from wifi_assets.drain import TopicChangedError, pending
 from wifi_assets.lake import Lake
 from wifi_assets.resources.kafka import KafkaTopic, KafkaUnavailable
 from wifi_assets.schemas import TABLES
-from wifi_assets.sensors.history import hold_back, newest_days, under_way
+from wifi_assets.sensors.history import failed_days, hold_back, newest_days, under_way
 from wifi_assets.steps import behind
+from wifi_assets.unreadable import UNREADABLE, unreadable
 
 #: A tick brings what is new; it does not compute whole days anew, as a user's run over days does.
 NEW_ONLY = dg.RunConfig(ops={name: FollowConfig(rebuild=False) for name, table in TABLES.items() if table.upstream})
@@ -49,6 +50,8 @@ def kafka_lag_sensor(
         except TopicChangedError as error:
             # Each run would end with the same sentence; a user has to decide.
             return dg.SkipReason(f"{error}. Nothing is asked for until then")
+        except UNREADABLE as error:
+            return dg.SkipReason(unreadable(lake, error))
         lag = f"{sum(waiting):,} messages wait (by partition: {waiting})"
         if not sum(waiting):
             # A user materialised one table of many, or a run was killed between two.
@@ -62,6 +65,9 @@ def kafka_lag_sensor(
         if (reason := hold_back(context.instance, ["lake"], now)) is not None:
             return dg.SkipReason(f"{lag}, but {reason}")
         context.log.info(lag)
-        return dg.RunRequest(job_name="lake", run_config=NEW_ONLY, tags=newest_days(1, first_day, now))
+        # What the last runs were to bring a day up to and did not: else it stayed failed after midnight.
+        since = min(failed_days(context.instance, ["lake"]), default=now.date())
+        days = (now.date() - since).days + 1
+        return dg.RunRequest(job_name="lake", run_config=NEW_ONLY, tags=newest_days(days, first_day, now))
 
     return sensor

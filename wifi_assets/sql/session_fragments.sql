@@ -1,8 +1,8 @@
--- New probe requests, and what is known of their fingerprints' day already. A fragment goes on while the gap
+-- New probe requests, and the known fragments of their days and fingerprints. A fragment goes on while the gap
 -- between neighbouring probes is at most five minutes, within one day. Probes of one clock interval of five
--- minutes are closer than that, so only these intervals and the known fragments need to be put in order, by
--- their first and last probes. Counted twice: by dBm and by source. The lists are those of the fingerprint,
--- equal in all its rows.
+-- minutes (a bucket) are closer than that, so only buckets and known fragments are put in order, by their first and
+-- last probes. A bucket's probes are grouped twice, by signal and by source: a fragment counts the one and lists the
+-- other. A fingerprint is a hash of its tags, so any of its rows has them.
 WITH known AS (
   SELECT day, fingerprint, probe_count, source_addresses, first_probe, last_probe,
     min_signal_dbm, max_signal_dbm, signal_dbm_distribution

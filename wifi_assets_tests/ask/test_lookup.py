@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from wifi_assets.ask.lookup import VENDOR_HIDDEN, Candidates, Device, find, mac_of, nobody, read_directory
+from wifi_assets.ask.lookup import VENDOR_HIDDEN, Candidates, Device, find, nobody, read_directory
 from wifi_assets.cli import main
 from wifi_assets.frames.privacy import Mode, Privacy
 from wifi_assets.hidden import PrivacyChangedError
@@ -126,13 +126,6 @@ def test_sources_of_before_the_addresses_are_found(lake: Lake, monkeypatch: pyte
     monkeypatch.setattr(Snapshot, "rows", older)
     assert found(lake, ASGARD).probes == 3
     assert found(lake, RANDOM).addresses == [RANDOM]
-
-
-@pytest.mark.parametrize(
-    "text", ["", "24:0a", "24:0a:c4:00:00:0g", "24:0a-c4:00:00:01", "24:0a:c4:00:00:01:02", "240ac.40001"]
-)
-def test_what_is_no_address(text: str) -> None:
-    assert mac_of(text) is None
 
 
 # ---------------------------------------------------------------- pseudonyms

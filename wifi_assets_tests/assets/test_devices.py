@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from pymongo import MongoClient
 
 from wifi_assets.demo.household import documents
-from wifi_assets.ingest import lake_of
+from wifi_assets.from_settings import lake_of
 from wifi_assets.settings import Settings
 from wifi_assets_tests.assets.runs import failure, materialise, metadata
 from wifi_assets_tests.services import Server, free_port

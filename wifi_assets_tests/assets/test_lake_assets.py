@@ -10,7 +10,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from wifi_assets.definitions import build_defs
-from wifi_assets.ingest import lake_of
+from wifi_assets.from_settings import lake_of
 from wifi_assets.lake import Lake
 from wifi_assets.schemas import TABLES
 from wifi_assets.settings import Settings
@@ -121,7 +121,7 @@ def test_late_days_are_reported_as_their_own_partitions(
     run = run_job(settings, "lake", instance, SECOND_DAY)
     assert run.success
     for name in LAKE_JOB:
-        assert late_days(run, name) == ({str(FIRST_DAY)} if name != "quarantine" else set()), name
+        assert late_days(run, name) == {str(FIRST_DAY)}, name
         assert partitions(instance, name) == {str(SECOND_DAY)} | late_days(run, name)
     # No day waits to be asked for: late frames are in every table at once.
     assert differences(contents(lake_of(settings)), contents(expected)) == {}

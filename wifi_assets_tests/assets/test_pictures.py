@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from wifi_assets.assets import metadata as told
-from wifi_assets.ingest import lake_of
+from wifi_assets.from_settings import lake_of
 from wifi_assets.settings import Settings
 from wifi_assets_tests.assets.runs import materialise, metadata
 from wifi_assets_tests.report.conftest import BEGIN, KNOWN, probe

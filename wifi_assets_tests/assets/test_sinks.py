@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from wifi_assets.assets import sinks
-from wifi_assets.ingest import lake_of
+from wifi_assets.from_settings import lake_of
 from wifi_assets.lake import Lake
 from wifi_assets.resources.change import Progress
 from wifi_assets.schemas import TABLES
@@ -109,12 +109,12 @@ def test_sync_asks_the_target_how_far_it_is(settings: Settings) -> None:
     count(lake, 1, 2)
     sink = sinks.targets(settings)["postgres"]()
     assert sink.progress("packet_stats") is None
-    assert sinks.sync(lake, "packet_stats", sink).upserted == 2
+    assert sinks.sync(lake, "packet_stats", sink).written.upserted == 2
     now = lake.open("packet_stats")
     assert sink.progress("packet_stats") == Progress(now.table_id, now.version)
     # Two targets of one kind are two places: neither knows of the other.
     other = settings.model_copy(update={"sql_url": SecretStr(f"sqlite:///{settings.lake}-other.db")})
-    assert sinks.sync(lake, "packet_stats", sinks.targets(other)["postgres"]()).upserted == 2
+    assert sinks.sync(lake, "packet_stats", sinks.targets(other)["postgres"]()).written.upserted == 2
 
 
 def test_progress_is_told_while_a_target_takes_rows_and_no_row_is_lost() -> None:

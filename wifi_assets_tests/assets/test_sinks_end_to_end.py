@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from wifi_assets.assets import sinks
 from wifi_assets.capture.replay import Replayed, replay
 from wifi_assets.changes import change_since
-from wifi_assets.ingest import lake_of, rules_of, topic_of
+from wifi_assets.from_settings import lake_of, rules_of, topic_of
 from wifi_assets.lake import Lake
 from wifi_assets.reparse import reparse
 from wifi_assets.resources import neo4j as neo4j_module

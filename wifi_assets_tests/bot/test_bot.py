@@ -76,7 +76,7 @@ def test_several_nobody_and_no_name(phone: Air, telegram: StandIn, start: Start)
     start().turn()
     several, nobody, whom, help_ = telegram.texts()
     assert several == "2 match. Which?\n  phone\n  tablet"
-    assert nobody.startswith("I know no device stranger:")
+    assert nobody == "No device and no address that was heard matches 'stranger'."
     assert whom == "Say whom: /seen followed by a name or an address."
     assert "/unwatch X" in help_
 
@@ -118,7 +118,7 @@ def test_updates_that_are_no_text_are_confirmed(phone: Air, telegram: StandIn, s
     running.turn()
     telegram.write("phone \ud800")
     running.turn()
-    assert telegram.texts()[0].startswith("I know no device phone ?:")
+    assert telegram.texts()[0].endswith(" matches 'phone ?'.")
     assert running.bot.read(0) == []
 
 
@@ -244,7 +244,7 @@ def test_an_address_may_be_watched_before_it_is_heard(air: Air, telegram: StandI
     telegram.write("phone")
     telegram.write(f"/watch {mac('a09').upper()}")
     running.turn()
-    assert [text[:6] for text in telegram.texts()] == ["I know", "dc:a6:"]
+    assert [text[:6] for text in telegram.texts()] == ["No dev", "dc:a6:"]
     air.hear(("a09", NOON))
     running.turn()
     (said,) = telegram.texts()

@@ -9,7 +9,8 @@ from confluent_kafka.admin import AdminClient
 
 from wifi_assets.definitions import build_defs
 from wifi_assets.demo.publish import Topic
-from wifi_assets.ingest import ingest, lake_of
+from wifi_assets.from_settings import lake_of
+from wifi_assets.ingest import ingest
 from wifi_assets.settings import Settings
 from wifi_assets_tests.checks.conftest import Checks, numbers
 from wifi_assets_tests.services import Server

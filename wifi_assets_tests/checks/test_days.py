@@ -9,7 +9,7 @@ import pytest
 from wifi_assets.demo.messages import Message
 from wifi_assets.demo.publish import Topic
 from wifi_assets.drain import drain
-from wifi_assets.ingest import rules_of, topic_of
+from wifi_assets.from_settings import rules_of, topic_of
 from wifi_assets.schemas import TABLES
 from wifi_assets.settings import Settings
 from wifi_assets_tests.assets.runs import run_job

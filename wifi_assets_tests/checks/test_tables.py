@@ -20,7 +20,7 @@ from wifi_assets.definitions import build_defs
 from wifi_assets.demo.messages import Message
 from wifi_assets.demo.publish import Topic
 from wifi_assets.drain import drain
-from wifi_assets.ingest import rules_of, topic_of
+from wifi_assets.from_settings import rules_of, topic_of
 from wifi_assets.lake import Lake
 from wifi_assets.resources.elasticsearch_documents import TARGETS
 from wifi_assets.schemas import TABLES
@@ -215,11 +215,32 @@ def test_a_sql_target_that_is_whole_behind_or_meddled_with(
     behind = checks.one(sqlite, *check)
     assert behind.passed
     assert numbers(behind, "versions behind")[0] > 0
+    fresh = ("postgres_packet_stats", "fresh")
+    assert checks.one(sqlite, *fresh).passed
+    stale = checks.one(sqlite.model_copy(update={"stalled_minutes": 0}), *fresh)
+    assert not stale.passed
+    assert numbers(stale, "versions behind") == numbers(behind, "versions behind")
+    assert "look at the runs of postgres_packet_stats" in (stale.description or "")
     with sa.create_engine(f"sqlite:///{tmp_path}/w.db").begin() as connection:
         connection.execute(sa.text("DELETE FROM packet_stats WHERE subtype = 4"))
     meddled = checks.one(sqlite, *check)
     assert not meddled.passed
     assert numbers(meddled, "lake", "postgres") == [numbers(behind, "lake")[0], numbers(behind, "lake")[0] - 2]
+
+
+def test_a_target_that_was_away_for_longer_than_the_log_goes_back_is_no_good_copy(
+    checks: Checks, sqlite: Settings, lake: Lake, topic: Topic
+) -> None:
+    sync(lake, "packet_stats", targets(sqlite)["postgres"]())
+    topic.publish([message(datetime.now(UTC), datetime.now(UTC))])
+    ingested(sqlite)
+    delta = lake.open("packet_stats").delta
+    delta.create_checkpoint()
+    for version in range(delta.version()):
+        (Path(lake.uri("packet_stats")) / "_delta_log" / f"{version:020}.json").unlink()
+    found = checks.one(sqlite, "postgres_packet_stats", "count_equals_lake")
+    assert not found.passed
+    assert "of which the lake's log knows nothing any more" in (found.description or "")
 
 
 def _meddle_with_elasticsearch(server: Server, lose: str | None) -> None:

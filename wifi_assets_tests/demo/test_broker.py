@@ -8,7 +8,8 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
-from wifi_assets.demo.broker import PARTITIONS, embedded_broker, is_embedded
+from wifi_assets.demo.broker import PARTITIONS, embedded_broker
+from wifi_assets.resources.librdkafka import is_embedded
 
 YEARS_AGO = 1_600_000_000_000
 

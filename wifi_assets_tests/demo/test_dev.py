@@ -14,6 +14,8 @@ import dagster as dg
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from wifi_assets.demo.dev import _use
+from wifi_assets.settings import Settings
 from wifi_assets_tests.browser import chromium
 from wifi_assets_tests.processes import BIN, DEPLOY, PATIENCE, answer, until
 from wifi_assets_tests.services import free_port
@@ -152,6 +154,34 @@ def test_a_backfill_of_some_days_is_one_run(ui: Ui, page: Page) -> None:
     expect(page.get_by_text("4 partitions").first).to_be_visible()
     ui.launched("dagster/backfill")
     expect(page.get_by_text("Success", exact=True).first).to_be_visible()
+
+
+def test_the_household_goes_into_no_lake_or_target_of_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = {
+        "WIFI_LAKE": str(tmp_path / "own"),
+        "WIFI_SQL_URL": f"sqlite:///{tmp_path}/own.db",
+        "WIFI_ELASTICSEARCH_URL": "http://127.0.0.1:9",
+        "WIFI_MONGO_URL": "mongodb://127.0.0.1:9",
+    }
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / ".env").write_text("WIFI_NEO4J_URL=bolt://127.0.0.1:9\n")
+    monkeypatch.chdir(tmp_path / "here")
+    for name in [*own, "WIFI_KAFKA_BOOTSTRAP", "WIFI_DEVICES_PATH", "WIFI_LAG_SECONDS", "WIFI_FIRST_DAY"]:
+        # Set, so that what is changed is taken back; empty counts as not set.
+        monkeypatch.setenv(name, "")
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "folder").mkdir()
+    _use(tmp_path / "folder", "127.0.0.1:1")
+    settings = Settings()
+    assert settings.kafka_bootstrap == "127.0.0.1:1"
+    assert settings.lake == str(tmp_path / "folder" / "lake")
+    assert settings.sql_url is not None
+    assert settings.sql_url.get_secret_value() == f"sqlite:///{tmp_path}/folder/wifi.db"
+    assert (settings.mongo_url, settings.elasticsearch_url, settings.neo4j_url) == (None, None, None)
+    assert not (tmp_path / "own").exists()
 
 
 def _shown(page: Page, text: str) -> Locator:

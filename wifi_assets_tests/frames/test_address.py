@@ -7,7 +7,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wifi_assets.engine import engine, statement
-from wifi_assets.frames.address import is_randomised, normal_address, vendor_of_address, vendor_of_oui
+from wifi_assets.frames.address import (
+    RANDOM_DIGITS,
+    is_randomised,
+    mac_of,
+    normal_address,
+    vendor_of_address,
+    vendor_of_oui,
+)
+from wifi_assets.graph_queries import QUERIES
 from wifi_assets.schemas import TABLES
 
 BYTES = st.binary(min_size=6, max_size=6)
@@ -33,11 +41,24 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         normal_address(text)
 
 
+@pytest.mark.parametrize(
+    "text", ["", "24:0a", "24:0a:c4:00:00:0g", "24:0a-c4:00:00:01", "24:0a:c4:00:00:01:02", "240ac.40001"]
+)
+def test_what_nobody_writes_for_an_address(text: str) -> None:
+    assert mac_of(text) is None
+
+
 @given(BYTES)
 @example(b"\x02\0\0\0\0\0")
 @example(b"\xfd\0\0\0\0\0")
 def test_randomised_is_the_locally_administered_bit(raw: bytes) -> None:
     assert is_randomised(written(raw)) == (netaddr.EUI(written(raw)).bits()[6] == "1")
+
+
+def test_query_languages_mark_the_same_addresses_as_randomised() -> None:
+    marked = {first for first in range(256) if written(bytes([first, 0, 0, 0, 0, 0]))[1] in RANDOM_DIGITS}
+    assert marked == {first for first in range(256) if is_randomised(written(bytes([first, 0, 0, 0, 0, 0])))}
+    assert f"IN {[*RANDOM_DIGITS]} AS is_randomised" in QUERIES["strangers_like_known_devices"].cypher
 
 
 def test_sql_marks_the_same_addresses_as_randomised() -> None:

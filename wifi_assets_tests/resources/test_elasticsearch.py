@@ -3,12 +3,15 @@
 import base64
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 from elasticsearch import Elasticsearch
 from pydantic import SecretStr
 
+from wifi_assets.assets.sinks import sync
+from wifi_assets.lake import Lake
 from wifi_assets.resources.change import Progress, Written
 from wifi_assets.resources.elasticsearch import PROGRESS_INDEX, ElasticsearchSink
 from wifi_assets.resources.elasticsearch_documents import MARK, TARGETS
@@ -20,6 +23,7 @@ from wifi_assets_tests.resources.elasticsearch_rows import (
     change,
     documents,
     frame,
+    rows_of,
     stats,
     wipe,
 )
@@ -276,11 +280,33 @@ def test_a_rejected_document_is_named_and_the_others_are_written(
     assert "index pcap_probe_stats_by_source_device id s3 (400 document_parsing_exception" in words
     assert "id s7" in words
     assert len(by_id(client, "probe_stats_by_source_device")) == 9
-    assert sink.progress("probe_stats_by_source_device") == Progress(TABLE_ID, 1)
+    assert sink.progress("probe_stats_by_source_device") == Progress(TABLE_ID, 1, (2,))
     mended = [stats(f"s{number}") for number in range(10)]
     assert sink.apply(change("probe_stats_by_source_device", mended, 3)) == Written(upserted=10)
     assert len(by_id(client, "probe_stats_by_source_device")) == 10
     assert sink.progress("probe_stats_by_source_device") == Progress(TABLE_ID, 3)
+
+
+def test_what_a_refused_version_left_goes_when_the_lake_has_it_no_more(
+    client: Elasticsearch, sink: ElasticsearchSink, tmp_path: Path
+) -> None:
+    name, lake = "probe_stats_by_source_device", Lake(str(tmp_path))
+
+    def store(*rows: dict[str, Any]) -> None:
+        lake.replace(lake.open(name), rows_of(name, rows), None, {})
+
+    store(stats("a"), stats("b"))
+    sync(lake, name, sink)
+    store(stats("a", probes=5), stats("b"), stats("c"), stats("d", avg_signal_dbm=float("nan")))
+    with pytest.raises(SinkError, match="id d "):
+        sync(lake, name, sink)
+    assert set(by_id(client, name)) == {"a", "b", "c"}
+    # The device of "c" has another name now, and "a" is as it was when the target last held a whole version.
+    store(stats("a"), stats("b"), stats("e"))
+    assert not sync(lake, name, sink).whole
+    found = by_id(client, name)
+    assert set(found) == {"a", "b", "e"}
+    assert found["a"]["probes"] == 3
 
 
 def test_a_full_change_with_rejections_removes_nothing(client: Elasticsearch, sink: ElasticsearchSink) -> None:
@@ -301,7 +327,7 @@ def test_a_closed_day_rejects_its_documents_alone(client: Elasticsearch, sink: E
     with pytest.raises(SinkError, match=r"index pcap-2020\.03\.21 id 0-0-1 \(400 index_closed_exception"):
         sink.apply(change("frames", new, 2))
     assert len(by_id(client)) == 7
-    assert sink.progress("frames") == Progress(TABLE_ID, 1)
+    assert sink.progress("frames") == Progress(TABLE_ID, 1, (2,))
     client.indices.open(index="pcap-2020.03.21", wait_for_active_shards=1)
     sink.apply(change("frames", new, 2))
     assert len(by_id(client)) == 9

@@ -66,7 +66,7 @@ def test_killed_in_mid_apply_and_started_again(tmp_path: Path) -> None:
             with pytest.raises(SinkError, match=f"Elasticsearch at 127.0.0.1:{server.port}: cannot be reached"):
                 sink.apply(streamed(change("frames", [], 2, deletes=first[:10]), dying()))
             server.start()
-            assert sink.progress("frames") == Progress(TABLE_ID, 1)
+            assert sink.progress("frames") == Progress(TABLE_ID, 1, (2,))
         sink.apply(change("frames", more, 2, deletes=first[:10]))
         assert sink.progress("frames") == Progress(TABLE_ID, 2)
         with Elasticsearch(f"http://127.0.0.1:{server.port}") as client:
@@ -89,7 +89,7 @@ def test_a_full_disk_ends_it_at_once(
     with pytest.raises(SinkError, match=r"(blocked|flood-stage|disk)") as refused:
         sink.apply(change("frames", [frame(offset) for offset in range(1, 20)], 2))
     assert f"Elasticsearch at 127.0.0.1:{elasticsearch.port}" in str(refused.value)
-    assert sink.progress("frames") == Progress(TABLE_ID, 1)
+    assert sink.progress("frames") == Progress(TABLE_ID, 1, (2,))
     client.indices.put_settings(index="pcap-*", settings={"index.blocks.read_only_allow_delete": None})
     sink.apply(change("frames", [frame(offset) for offset in range(1, 20)], 2))
     assert len(documents(client, "frames")) == 20

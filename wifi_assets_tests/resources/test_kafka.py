@@ -212,6 +212,32 @@ def test_a_setting_that_the_client_refuses_is_named(kafka: Server, config: dict[
     one_sentence(reader(Topic(f"127.0.0.1:{kafka.port}", "pcap"), **config).look, words)
 
 
+def test_the_topics_id_is_asked_for_with_every_setting_and_its_failure_names_the_cause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = {
+        "client.id": "reader",
+        "broker.address.family": "v4",
+        "socket.keepalive.enable": True,
+        "enable.ssl.certificate.verification": False,
+        "enable.sasl.oauthbearer.unsecure.jwt": True,
+        "https.ca.location": "probe",
+    }
+    asked: dict[str, Any] = {}
+
+    def elsewhere(config: dict[str, Any]) -> AdminClient:
+        asked.update(config)
+        return AdminClient(config | {"bootstrap.servers": f"127.0.0.1:{free_port()}"})
+
+    monkeypatch.setattr(kafka_module, "AdminClient", elsewhere)
+    monkeypatch.setattr(kafka_module, "is_embedded", lambda _: False)
+    monkeypatch.setattr(kafka_module, "ANSWER_SECONDS", 2)
+    with embedded_broker("pcap") as bootstrap:
+        look = reader(Topic(bootstrap, "pcap"), **given).look
+        one_sentence(look, "topic pcap: it cannot be looked at: .*Connection refused; check that it runs")
+    assert given.items() <= asked.items()
+
+
 def test_a_broker_killed_in_the_middle_is_named_and_goes_on_when_it_is_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,6 +304,14 @@ def test_a_login_reads_what_it_may(guarded: tuple[Server, dict[str, dict[str, st
     _allow(server, ResourceType.TOPIC, topic.name, AclOperation.READ)
     assert read() == 20
     mine.commit([20])
+
+
+def test_a_certificate_that_is_not_to_be_verified_is_not(guarded: tuple[Server, dict[str, dict[str, str]]]) -> None:
+    server, listeners = guarded
+    config = {name: value for name, value in listeners["SASL_SSL"].items() if name != "ssl.ca.location"}
+    topic = Topic(config.pop("where"), topic_with(server, messages(20)).name)
+    _allow(server, ResourceType.TOPIC, topic.name, AclOperation.DESCRIBE)
+    assert reader(topic, **config, **{"enable.ssl.certificate.verification": False}).look().high == [20]
 
 
 def test_a_wrong_login_and_an_unknown_ca_are_named_without_the_secret_and_change_nothing(

@@ -11,7 +11,7 @@ import pytest
 from dagster._core.execution.plan.objects import StepSuccessData
 
 from wifi_assets.demo.publish import Topic
-from wifi_assets.ingest import lake_of
+from wifi_assets.from_settings import lake_of
 from wifi_assets.settings import Settings
 from wifi_assets.snapshot import KAFKA
 from wifi_assets_tests.daemon import Daemon
@@ -70,6 +70,19 @@ def test_a_failing_step_is_told_once_and_so_is_its_end(daemon: Daemon, settings:
     for _ in range(2):
         assert daemon.skipped(RUNS) == "nothing fails"
     assert receiver.texts[1:] == ["wifi_assets: packet_stats works again"]
+
+
+def test_the_alarm_of_a_target_that_is_no_more_is_let_go(
+    daemon: Daemon, settings: Settings, receiver: Receiver
+) -> None:
+    ingested(settings)
+    asset = "postgres_packet_stats"
+    killed(daemon, asset, done="postgres_probe_stats_by_source_device", under_way=asset)
+    assert daemon.skipped(RUNS) == f"failing: {asset}"
+    later = Daemon(settings.model_copy(update={"sql_url": None}), daemon.instance)
+    later.cursors = daemon.cursors
+    assert later.skipped(RUNS) == "nothing fails"
+    assert len(receiver.texts) == 1
 
 
 def test_each_step_has_its_own_alarm(daemon: Daemon, settings: Settings, receiver: Receiver) -> None:
@@ -292,7 +305,10 @@ def test_a_lake_that_becomes_unreadable_before_its_reason_is_asked_is_told_all_t
     hours_later(daemon)
     monkeypatch.setattr("wifi_assets.sensors.alarms.pending", refused)
     daemon.skipped(STALLED)
-    assert receiver.texts[0].endswith(f"the lake at {settings.lake} cannot be read: Generic S3 error ↳ 403 Forbidden")
+    assert receiver.texts[0].endswith(
+        f"the lake at {settings.lake} cannot be read: Generic S3 error ↳ 403 Forbidden; look at WIFI_LAKE, its "
+        "disk and your rights there"
+    )
 
 
 def test_a_lake_that_is_gone_has_not_moved(

@@ -11,7 +11,8 @@ import pytest
 
 from wifi_assets.demo.messages import Message
 from wifi_assets.demo.publish import Topic
-from wifi_assets.ingest import ingest, lake_of
+from wifi_assets.from_settings import lake_of
+from wifi_assets.ingest import ingest
 from wifi_assets.sensors import history
 from wifi_assets.settings import Settings
 from wifi_assets_tests.daemon import Daemon
@@ -53,6 +54,8 @@ def test_a_renamed_device_leads_to_one_run(daemon: Daemon, settings: Settings, t
 def test_a_change_while_a_run_is_queued_waits_and_is_not_lost(
     daemon: Daemon, settings: Settings, tmp_path: Path
 ) -> None:
+    assert daemon.run(daemon.asked(SENSOR)).success
+    write(tmp_path / "devices", "loft")
     run = daemon.queue(daemon.asked(SENSOR))
     assert daemon.skipped(SENSOR) == "the devices are those seen last"
     write(tmp_path / "devices", "cellar")
@@ -81,6 +84,37 @@ def test_a_run_that_failed_is_repeated_though_nothing_changed_since(
 def test_a_run_that_was_cancelled_has_not_stored_the_change(daemon: Daemon, settings: Settings) -> None:
     daemon.instance.report_run_canceled(daemon.queue(daemon.asked(SENSOR)))
     assert "the devices changed, but the last run" in daemon.skipped(SENSOR)
+
+
+def test_another_lake_gets_the_devices_that_were_seen_for_the_one_before(
+    daemon: Daemon, settings: Settings, tmp_path: Path
+) -> None:
+    daemon.run(daemon.asked(SENSOR))
+    assert daemon.skipped(SENSOR) == "the devices are those seen last"
+    moved = settings.model_copy(update={"lake": str(tmp_path / "other")})
+    later = Daemon(moved, daemon.instance)
+    later.cursors = daemon.cursors
+    assert later.run(later.asked(SENSOR)).success
+    assert names(moved) == [{"name": "attic"}]
+    assert later.skipped(SENSOR) == "the devices are those seen last"
+
+
+def test_a_router_without_devices_is_asked_for_once(daemon: Daemon, tmp_path: Path) -> None:
+    (tmp_path / "devices" / "ace.device.json").write_text("")
+    assert daemon.run(daemon.asked(SENSOR)).success
+    assert daemon.skipped(SENSOR) == "the devices are those seen last"
+
+
+def test_a_change_that_failed_is_repeated_by_the_other_job_if_the_setting_changed(
+    daemon: Daemon, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.run(daemon.asked(SENSOR))
+    write(tmp_path / "devices", "cellar")
+    daemon.instance.report_run_failed(daemon.queue(daemon.asked(SENSOR)))
+    monkeypatch.setattr(history, "FIRST_WAIT", timedelta(0))
+    later = Daemon(settings.model_copy(update={"relabel_days": 1}), daemon.instance)
+    later.cursors = daemon.cursors
+    assert later.asked(SENSOR).job_name == "relabel"
 
 
 def test_a_broken_cursor_costs_one_run_that_writes_nothing(daemon: Daemon, settings: Settings) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pymongo
 import pytest
 
-from wifi_assets.ingest import lake_of
+from wifi_assets.from_settings import lake_of
 from wifi_assets_tests.assets.targets import target_on
 from wifi_assets_tests.processes import running, until
 from wifi_assets_tests.receiver import Receiver

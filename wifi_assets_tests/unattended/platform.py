@@ -17,7 +17,7 @@ from wifi_assets.assets.sinks import SINKS
 from wifi_assets.demo.messages import Message
 from wifi_assets.demo.publish import Topic
 from wifi_assets.drain import pending
-from wifi_assets.ingest import topic_of
+from wifi_assets.from_settings import topic_of
 from wifi_assets.lake import Lake
 from wifi_assets.resources.neo4j import Neo4jGraph
 from wifi_assets.resources.sql_target import SqlTarget
