@@ -9,6 +9,7 @@ import time
 
 import click
 import duckdb
+from deltalake.exceptions import DeltaError
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -87,7 +88,7 @@ def ingest(accept_loss: bool, as_json: bool) -> None:
             )
     except (KafkaUnavailable, LakeError, OvertakenError, DeviceSourceError) as error:
         raise click.ClickException(str(error)) from error
-    except UNREADABLE as error:
+    except (DeltaError, OSError) as error:
         raise click.ClickException(unreadable(lake_of(settings), error, "read or written")) from error
     if drained.group_problem:
         click.echo(drained.group_problem, err=True)
@@ -128,13 +129,14 @@ def sql(statement: str, as_json: bool) -> None:
     lake = lake_of(settings_or_usage_error())
     try:
         with engine() as run:
+            if not any(map(lake.exists, TABLES)):
+                raise click.ClickException(
+                    f"the lake at {lake.url} has no table yet: run wifi-assets ingest, or set WIFI_LAKE"
+                )
             for name in named(statement, TABLES):
                 table = lake.look(name)
-                if table is None:
-                    raise click.ClickException(
-                        f"the lake at {lake.url} has no table {name} yet: run wifi-assets ingest, or set WIFI_LAKE"
-                    )
-                run.view(name, table.rows())
+                # Some are made only when there is something for them.
+                run.view(name, table.rows() if table is not None else TABLES[name].schema.empty_table())
             result = run.query(statement)
     except duckdb.Error as error:
         raise click.ClickException(f"{error} (tables: {', '.join(TABLES)})") from error

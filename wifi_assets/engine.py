@@ -6,14 +6,13 @@ stored (``lake.py``).
 """
 
 import re
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
 from multiprocessing.util import Finalize
-from pathlib import Path
-from secrets import token_hex
-from tempfile import gettempdir
+from tempfile import mkdtemp
 from typing import TypeAlias
 
 import duckdb
@@ -72,16 +71,21 @@ class Engine:
 def _database() -> duckdb.DuckDBPyConnection:
     """The process's one database, with the prelude: making one costs more than most statements (*measured* 10 ms)."""
     connection = duckdb.connect()
-    # DuckDB makes the folder when it spills, and removes it when it is closed. The process of a run, a fork, ends
-    # without atexit, but not without this.
-    spill = Path(gettempdir()) / f"wifi-assets-{token_hex(8)}"
-    Finalize(None, connection.close, exitpriority=0)
+    # For its owner alone, which DuckDB's own would not be.
+    spill = mkdtemp(prefix="wifi-assets-")
+    # The process of a run, a fork, ends without atexit, but not without this.
+    Finalize(None, _end, (connection, spill), exitpriority=0)
     connection.execute(f"SET memory_limit = '{MEMORY}'; SET temp_directory = '{spill}'")
     # What a statement took goes back at once: beside this database others in the process want memory too
     # (*measured*: 613 instead of 654 MiB at the peak of four tables, as much CPU).
     connection.execute("SET allocator_flush_threshold = '8MB'; SET allocator_background_threads = true")
     connection.execute(statement("prelude"))
     return connection
+
+
+def _end(connection: duckdb.DuckDBPyConnection, spill: str) -> None:
+    connection.close()
+    shutil.rmtree(spill)
 
 
 @contextmanager

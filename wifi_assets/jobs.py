@@ -135,13 +135,15 @@ def maintenance_job(lake: Lake, keep: Mapping[str, int]) -> dg.JobDefinition:
             merged = repeat_when_overtaken(partial(lake.compact, name, at_least=2))
             context.log.info(f"{name}: {merged} files merged")
 
-        # Room first, everywhere: to merge files takes some, and the disk may be full.
+        # Room first, everywhere: to merge files takes some, and the disk may be nearly full.
         for step in (vacuum, shrink):
             for name in filter(lake.exists, TABLES):
                 # What one table suffers from is no reason to let the others grow.
                 try:
                     step(name)
-                except (*UNREADABLE, OvertakenError) as error:
+                except OvertakenError as error:
+                    problems.append(f"{step.__name__} {name}: {error}")
+                except UNREADABLE as error:
                     problems.append(f"{step.__name__} {name}: {unreadable(lake, error, 'maintained')}")
         if problems:
             raise dg.Failure("; ".join(problems))

@@ -41,12 +41,14 @@ class _Day:
 
     Attributes:
         day: Which.
+        version: Of ``frames``, where it was found.
         wanted: Key columns of the messages.
         refused_days: Days of those that are in quarantine now.
         ranges: Where they are, by partition ``p``: generation ``g``, the first offset ``low``, the last ``high``.
     """
 
     day: date
+    version: int
     wanted: pa.Table
     refused_days: set[date]
     ranges: list[dict[str, int]]
@@ -59,15 +61,14 @@ def reparse(lake: Lake, kafka: KafkaTopic, rules: Rules, days: set[date]) -> Rep
 
     Raises:
         LakeError: Kafka no longer holds all of these messages, or the lake hides its rows otherwise than the
-            rules; nothing was changed. Where Kafka lost some only while they were read, days before that one are
-            replaced, and the error says so.
+            rules, or another run replaced frames meanwhile; nothing was changed. Where that comes about only while
+            they are read, earlier days may have been replaced, and the error names them.
     """
     claim(lake, rules.privacy)
-    state = kafka.look()
+    state, done = kafka.look(), Reparsed()
     for day in sorted(days):
         if (found := _find(lake, day)) is not None:
-            _check_kept(found, kafka, state)
-    done = Reparsed()
+            _check_kept(found, kafka, state, done)
     for day in sorted(days):
         if (wanted := _find(lake, day)) is not None:
             parsed = _read_again(lake, kafka, rules, wanted, done)
@@ -106,17 +107,22 @@ def _find(lake: Lake, day: date) -> _Day | None:
         refused_days = set(run.query("SELECT DISTINCT day FROM refused")["day"].to_pylist())
         run.view("wanted", wanted)
         ranges = run.query(_RANGES.format("wanted")).to_pylist()
-    return _Day(day, wanted, refused_days, ranges) if ranges else None
+    return _Day(day, frames.version, wanted, refused_days, ranges) if ranges else None
 
 
-def _check_kept(found: _Day, kafka: KafkaTopic, state: TopicState) -> None:
+def _check_kept(found: _Day, kafka: KafkaTopic, state: TopicState, done: Reparsed) -> None:
     for row in found.ranges:
         if row["low"] < state.low[row["p"]]:
             raise LakeError(
                 f"day {found.day} can't be parsed again: topic {kafka.topic}, partition {row['p']} begins at offset "
-                f"{state.low[row['p']]}, the day's messages at {row['low']}; nothing was changed; leave the day "
+                f"{state.low[row['p']]}, the day's messages at {row['low']}; {_changed(done)}; leave the day "
                 "out, or run without reparse"
             )
+
+
+def _changed(done: Reparsed) -> str:
+    """What a refusal says of the days before."""
+    return f"replaced before were {', '.join(map(str, sorted(done.frames)))}" if done.frames else "nothing was changed"
 
 
 def _put(lake: Lake, found: _Day, new_frames: pa.Table, new_refused: pa.Table, done: Reparsed) -> None:
@@ -129,6 +135,11 @@ def _put(lake: Lake, found: _Day, new_frames: pa.Table, new_refused: pa.Table, d
     if found.day < frames.kept_from():
         # Retention has taken the day since it was found.
         return
+    if frames.rewritten_since(found.version):
+        raise LakeError(
+            f"day {found.day}: another run has replaced frames since its messages were looked for; {_changed(done)}; "
+            "run it again"
+        )
     days = frames.days() & {found.day} | set(new_frames["day"].unique().to_pylist())
     refused_days = found.refused_days | set(new_refused["day"].unique().to_pylist())
     # What stops between these commits leaves messages in both tables and none in neither; reading the day again mends
@@ -155,7 +166,7 @@ def _together(schema: pa.Schema, *parts: pa.Table) -> pa.Table:
 def _read_again(lake: Lake, kafka: KafkaTopic, rules: Rules, found: _Day, done: Reparsed) -> tuple[pa.Table, pa.Table]:
     """Frames and refusals of the wanted messages, parsed anew."""
     state = kafka.look()
-    _check_kept(found, kafka, state)
+    _check_kept(found, kafka, state, done)
     starts, ends = [0] * len(state.high), [0] * len(state.high)
     for row in found.ranges:
         starts[row["p"]], ends[row["p"]] = row["low"], row["high"] + 1
@@ -173,9 +184,8 @@ def _read_again(lake: Lake, kafka: KafkaTopic, rules: Rules, found: _Day, done: 
         frames.append(rows)
         refused.append(refusals)
     if count != len(found.wanted):
-        before = f"days {', '.join(map(str, sorted(done.frames)))} were replaced, it was not"
         raise LakeError(
             f"day {found.day} can't be parsed again: Kafka holds {count} of its {len(found.wanted)} messages; "
-            f"{before if done.frames else 'nothing was changed'}; leave the day out, or run without reparse"
+            f"{_changed(done)}; leave the day out, or run without reparse"
         )
     return pa.concat_tables(frames), pa.concat_tables(refused)

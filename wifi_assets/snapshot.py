@@ -16,9 +16,11 @@ positions only ever grow.
 """
 
 import json
+import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -34,6 +36,9 @@ from wifi_assets.schemas import TIME, Table
 GENERATION = 1 << 44
 #: SQL of a row's position.
 POSITION = f"(CAST(topic_generation AS BIGINT) * {GENERATION} + kafka_offset)"
+
+#: Nanoseconds after which a checkpoint is certainly older than what is opened now.
+_SETTLED_NS = 10 * 10**9
 
 #: Upstream of the tables at the edge, whatever the topic's name: positions grow from one topic to the next.
 KAFKA = "kafka"
@@ -103,7 +108,7 @@ class Snapshot:
         return int(sum(self.files()["num_records"].to_pylist()))
 
     def log_end(self) -> tuple[int | None, ...] | None:
-        """Size and time (ns) of the log's entry of this version, and time of its last checkpoint; None if it goes on.
+        """Size and time (ns) of the log's entry of this version, and time of its last checkpoint; None if it moves.
 
         Another value is a newer version, another table in this one's place, or a log that was cleaned behind a new
         checkpoint: a version that was opened before may not be read to its end any more.
@@ -111,6 +116,9 @@ class Snapshot:
         names = [f"_delta_log/{version:020}.json" for version in (self.version, self.version + 1)]
         entry, following, checkpoint = self._filesystem().get_file_info([*names, "_delta_log/_last_checkpoint"])
         if entry.type != pafs.FileType.File or following.type != pafs.FileType.NotFound:
+            return None
+        if checkpoint.mtime_ns is not None and time.time_ns() - checkpoint.mtime_ns < _SETTLED_NS:
+            # It may be younger than what was opened.
             return None
         return entry.size, entry.mtime_ns, checkpoint.mtime_ns
 
@@ -161,14 +169,11 @@ class Snapshot:
         added: dict[str, date] = {}
         merged: set[str] = set()
         replaced: set[date] = set()
-        files = self._filesystem()
         for number in range(version + 1, self.version + 1):
-            try:
-                with files.open_input_stream(f"_delta_log/{number:020}.json") as log:
-                    actions = log.read().splitlines()
-            except FileNotFoundError:
+            actions = self._actions(number)
+            if actions is None:
                 return None
-            for action in map(json.loads, actions):
+            for action in actions:
                 file = action.get("add") or action.get("remove") or {"dataChange": False}
                 if not file["dataChange"]:
                     if "remove" in action:
@@ -186,6 +191,27 @@ class Snapshot:
         if not self.readable(merged & added.keys()):
             return None
         return News(added, replaced)
+
+    def first_change(self, version: int) -> int | None:
+        """The first version after ``version`` that has other rows, None if there is none.
+
+        A version of which the log knows nothing any more counts as one. Maintenance makes versions with the same rows.
+        """
+        for number in range(version + 1, self.version + 1):
+            actions = self._actions(number)
+            if actions is None or any(
+                (action.get("add") or action.get("remove") or {}).get("dataChange") for action in actions
+            ):
+                return number
+        return None
+
+    def _actions(self, version: int) -> list[dict[str, Any]] | None:
+        """What the log's entry of a version says; None if it is gone."""
+        try:
+            with self._filesystem().open_input_stream(f"_delta_log/{version:020}.json") as log:
+                return [json.loads(line) for line in log.read().splitlines()]
+        except FileNotFoundError:
+            return None
 
     def paths(self) -> set[str]:
         """The version's data files."""

@@ -83,9 +83,7 @@ def test_a_lake_that_is_not_there_is_named(environment: dict[str, str]) -> None:
     asked = run(environment, "sql", "SELECT count(*) FROM frames")
     assert asked.exit_code == 1
     where = environment["WIFI_LAKE"]
-    assert asked.output == (
-        f"Error: the lake at {where} has no table frames yet: run wifi-assets ingest, or set WIFI_LAKE\n"
-    )
+    assert asked.output == f"Error: the lake at {where} has no table yet: run wifi-assets ingest, or set WIFI_LAKE\n"
     assert not Path(where).exists()
 
 

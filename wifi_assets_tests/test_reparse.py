@@ -239,18 +239,24 @@ def test_what_stops_between_two_commits_loses_nothing_and_is_mended(
 def test_a_drain_meanwhile_loses_nothing(kafka: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     topic = topic_with(kafka, EVENING[:-100])
     lake = drained(settings := settings_of(topic, tmp_path / "lake"))
-    read_again, reads = module._read_again, []
+    read_again, replace, reads, replaced = module._read_again, Lake.replace, [], []
 
-    def slow(*arguments: Any) -> Any:
-        result = read_again(*arguments)
-        if not reads:
+    def counted(*arguments: Any) -> Any:
+        reads.append(arguments)
+        return read_again(*arguments)
+
+    def overtaken(self: Lake, *arguments: Any) -> None:
+        if not replaced:
             topic.publish(EVENING[-100:])
             drained(settings)
-        reads.append(arguments)
-        return result
+        replaced.append(arguments)
+        replace(self, *arguments)
 
-    monkeypatch.setattr(module, "_read_again", slow)
+    monkeypatch.setattr(module, "_read_again", counted)
+    monkeypatch.setattr(Lake, "replace", overtaken)
     assert again(settings, {SECOND_DAY}) == {SECOND_DAY}
-    assert len(reads) == 2
+    # What was read and parsed is not thrown away.
+    assert len(reads) == 1
+    assert len(replaced) > 2
     assert check_account(lake) == [len(EVENING)]
     assert differences(contents(lake), contents(fresh(settings, tmp_path / "fresh"))) == {}

@@ -52,8 +52,9 @@ def following(
         asked = days_of(context)
         rebuilt = config.rebuild and bool(asked)
         drawing = draws(context, name, asked, rebuilt=rebuilt)
-        began, before = time.monotonic(), reached(lake.look(name))
+        began = time.monotonic()
         with said_plainly():
+            before = reached(lake.look(name))
             done = rebuild(lake, name, asked) if rebuilt else catch_up(lake, name)
             seconds = time.monotonic() - began
             drawn = pictures(lake, name, done.days | asked if rebuilt else done.days) if drawing else {}

@@ -41,28 +41,29 @@ def _count(lake: Lake, asset: str, table: str, target: str, connect: Callable[[]
                     description=f"{target} has no whole copy of {table}; materialise {asset}",
                 )
             seen, held = lake.at(table, progress.version), sink.count(table)
-        metadata = {
-            target: held,
-            "lake version": now.version,
-            f"{target} version": progress.version,
-            "versions behind": now.version - progress.version,
-        }
-        if seen is None:
-            return dg.AssetCheckResult(
-                passed=False,
-                metadata=metadata,
-                description=f"{target} holds version {progress.version} of {table}, of which the lake's log knows "
-                f"nothing any more; materialise {asset}, which writes all of it again",
+        wanted = (seen or now).row_count()
+        problem = ""
+        if wanted != held and seen is None:
+            problem = (
+                f"{table} has {wanted}, {target} holds {held} of version {progress.version}, of which the lake's log "
+                f"knows nothing any more; materialise {asset}, which writes all of it again"
             )
-        wanted = seen.row_count()
+        elif wanted != held:
+            problem = (
+                f"{table} had {wanted} in version {progress.version}, {target} holds {held}; {asset} is running, or "
+                "somebody else wrote or deleted there: then delete wifi_assets_progress there and materialise "
+                f"{asset}, which writes all of it again"
+            )
         return dg.AssetCheckResult(
             passed=wanted == held,
-            metadata={"lake": wanted, **metadata},
-            description=""
-            if wanted == held
-            else f"{table} had {wanted} in version {progress.version}, {target} holds {held}; "
-            f"{asset} is running, or somebody else wrote or deleted there: then delete wifi_assets_progress there and "
-            f"materialise {asset}, which writes all of it again",
+            metadata={
+                "lake": wanted,
+                target: held,
+                "lake version": now.version,
+                f"{target} version": progress.version,
+                "versions behind": now.version - progress.version,
+            },
+            description=problem,
         )
 
     return count_equals_lake
@@ -74,20 +75,20 @@ def _fresh(lake: Lake, asset: str, table: str, connect: Callable[[], Sink], minu
     )
     def fresh() -> dg.AssetCheckResult:
         with said_plainly():
-            now, progress = lake.open(table), connect().progress(table)
-        held = progress.version if progress is not None and progress.table_id == now.table_id else -1
-        behind = now.version - held
-        waits = 0.0
-        if behind > 0:
-            # The first version that is not there yet, or of those that the log still knows the first.
-            oldest = lake.at(table, held + 1) or now
-            committed = oldest.committed_at()
-            waits = (datetime.now(UTC) - committed).total_seconds() if committed is not None else 0.0
+            sink, now = connect(), lake.open(table)
+            progress = sink.progress(table)
+            held = progress.version if progress is not None and progress.table_id == now.table_id else -1
+            first = now.first_change(held)
+            oldest = lake.at(table, first) if first is not None else None
+            # Where the log does not go back so far, what is there may be all the same.
+            away = first is not None and (oldest is not None or sink.count(table) != now.row_count())
+        committed = (oldest or now).committed_at()
+        waits = (datetime.now(UTC) - committed).total_seconds() if away and committed is not None else 0.0
         stale = waits > minutes * 60
         return dg.AssetCheckResult(
             passed=not stale,
             severity=dg.AssetCheckSeverity.WARN,
-            metadata={"versions behind": behind, "waits for, s": waits, "lake version": now.version},
+            metadata={"versions behind": now.version - held, "waits for, s": waits, "lake version": now.version},
             description=f"the oldest change of {table} that is not there yet is {waits / 60:.0f} minutes old: look at "
             f"the runs of {asset} and at the sensor of its target"
             if stale

@@ -59,19 +59,20 @@ def dev(folder: Path, port: int) -> None:
     if "kafka_bootstrap" in settings.model_fields_set:
         raise SystemExit(_dagster(port))
     with embedded_broker(settings.kafka_topic) as bootstrap, _household(bootstrap, settings.kafka_topic):
-        _use(folder, bootstrap)
+        _use(folder, bootstrap, settings.kafka_topic)
         # The broker of an earlier start took its messages with it; what the lake has of them stays.
         drained, _ = ingest(settings_or_usage_error(), accept_loss=True)
         click.echo(f"a simulated household is heard on the embedded Kafka at {bootstrap}; {drained.rows} frames so far")
         raise SystemExit(_dagster(port))
 
 
-def _use(folder: Path, bootstrap: str) -> None:
+def _use(folder: Path, bootstrap: str, topic: str) -> None:
     """Set what the household needs: a lake and a database of its own, whatever the user has set for true frames."""
     if not (folder / "devices").exists():
         write_documents(folder / "devices", int(time.time()))
     os.environ |= {
         "WIFI_KAFKA_BOOTSTRAP": bootstrap,
+        "WIFI_KAFKA_TOPIC": topic,
         "WIFI_LAKE": str(folder / "lake"),
         "WIFI_DEVICES_PATH": str(folder / "devices"),
         "WIFI_SQL_URL": f"sqlite:///{folder / 'wifi.db'}",

@@ -39,8 +39,9 @@ def kafka_lag_sensor(
         asset says that Kafka holds more. It reads no message and keeps no cursor: how far the lake has come is
         in the lake. No ``run_key``: equal offsets may have to be asked for again, after a failed run.
 
-        The run is over today; other days that late frames touch, yesterday after midnight above all, it reports by
-        itself. Over two days it would leave half as many events again in Dagster's history (*measured*).
+        The run is over today, and over the days that failed runs of this sensor were to bring up to date. Other days
+        that late frames touch, yesterday after midnight above all, it reports by itself: over two days it would leave
+        half as many events again in Dagster's history (*measured*).
         """
         now = datetime.now(UTC)
         try:
@@ -55,7 +56,11 @@ def kafka_lag_sensor(
         lag = f"{sum(waiting):,} messages wait (by partition: {waiting})"
         if not sum(waiting):
             # A user materialised one table of many, or a run was killed between two.
-            late = behind(lake)
+            try:
+                late = behind(lake)
+            except UNREADABLE as error:
+                # The run will say so, and that it failed is told.
+                late = [unreadable(lake, error)]
             if not late:
                 return dg.SkipReason(f"nothing waits: topic {kafka.topic} ends at {state.high}, so does the lake")
             lag = f"tables are behind their upstream: {', '.join(late)}"

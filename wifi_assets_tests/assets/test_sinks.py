@@ -119,6 +119,6 @@ def test_sync_asks_the_target_how_far_it_is(settings: Settings) -> None:
 
 def test_progress_is_told_while_a_target_takes_rows_and_no_row_is_lost() -> None:
     rows, told = pa.table({"n": range(250_000)}), list[int]()
-    taken = sinks._watched(rows.to_reader(20_000), told.append).read_all()
+    taken = sinks._watched(rows.to_reader(20_000), told.append, set()).read_all()
     assert taken.equals(rows)
     assert told == [100_000, 200_000]

@@ -168,15 +168,22 @@ def test_the_household_goes_into_no_lake_or_target_of_the_users(
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / ".env").write_text("WIFI_NEO4J_URL=bolt://127.0.0.1:9\n")
     monkeypatch.chdir(tmp_path / "here")
-    for name in [*own, "WIFI_KAFKA_BOOTSTRAP", "WIFI_DEVICES_PATH", "WIFI_LAG_SECONDS", "WIFI_FIRST_DAY"]:
+    for name in [
+        *own,
+        "WIFI_KAFKA_BOOTSTRAP",
+        "WIFI_KAFKA_TOPIC",
+        "WIFI_DEVICES_PATH",
+        "WIFI_LAG_SECONDS",
+        "WIFI_FIRST_DAY",
+    ]:
         # Set, so that what is changed is taken back; empty counts as not set.
         monkeypatch.setenv(name, "")
     for name, value in own.items():
         monkeypatch.setenv(name, value)
     (tmp_path / "folder").mkdir()
-    _use(tmp_path / "folder", "127.0.0.1:1")
+    _use(tmp_path / "folder", "127.0.0.1:1", "other")
     settings = Settings()
-    assert settings.kafka_bootstrap == "127.0.0.1:1"
+    assert (settings.kafka_bootstrap, settings.kafka_topic) == ("127.0.0.1:1", "other")
     assert settings.lake == str(tmp_path / "folder" / "lake")
     assert settings.sql_url is not None
     assert settings.sql_url.get_secret_value() == f"sqlite:///{tmp_path}/folder/wifi.db"

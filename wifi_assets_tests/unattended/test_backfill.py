@@ -113,7 +113,7 @@ def test_a_day_that_kafka_no_longer_holds_stays_as_it_is(platform: Platform) -> 
     (run,) = runs_of(platform, again)
     (said,) = platform.dagster.failures(run)
     assert said.startswith(f"day {day} can't be parsed again: topic {platform.topic.name}, partition ")
-    assert said.endswith("nothing was changed")
+    assert "; nothing was changed; " in said
     assert platform.count("frames") == kept
     platform.settled()
 
