@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import (
+    ColumnProperties,
     CommitProperties,
     DeltaTable,
     PostCommitHookProperties,
@@ -33,6 +34,11 @@ pa.set_memory_pool(pa.system_memory_pool())
 pa.set_io_thread_count(2)
 
 _ZSTD = WriterProperties(compression="ZSTD", compression_level=1)
+#: Of tables whose groups are folded: nearly every value is another one, and each batch writes a day of them anew
+#: (*measured*, 33,000 sources: 35 instead of 42 ms, 1.2 instead of 1.4 MB).
+_WITHOUT_DICTIONARY = WriterProperties(
+    compression="ZSTD", compression_level=1, default_column_properties=ColumnProperties(dictionary_enabled=False)
+)
 _TOPIC = "wifi_assets.topic"
 _CONFIGURATION = {
     # A checkpoint costs some ms; without one a reader replays every commit since the last.
@@ -213,7 +219,7 @@ class Lake:
                 mode="overwrite" if overwrite else "append",
                 predicate=predicate,
                 commit_properties=CommitProperties(app_transactions=transactions, max_commit_retries=0),
-                writer_properties=_ZSTD,
+                writer_properties=_WITHOUT_DICTIONARY if at.table.folds else _ZSTD,
                 post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
             )
 

@@ -271,14 +271,18 @@ def _fold(lake: Lake, run: Engine, own: Snapshot, days: set[date], versions: dic
         Rows of these groups.
     """
     table, versions = own.table, {**versions, MOVED: own.version + 1}
-    run.view(table.name, own.rows(days=days).to_table())
+    # Read once: the statement looks at it, and what it leaves as it was is written again.
+    stored = own.rows(days=days).to_table()
+    run.view(table.name, stored)
     changed = compute(lake, run, table.name)
-    days = days | set(changed[str(table.partition)].unique().to_pylist())
+    if more := set(changed[str(table.partition)].unique().to_pylist()) - days:
+        stored = pa.concat_tables([stored, own.rows(days=more).to_table()])
+    days = days | more
     if not days:
         # The new rows say nothing here: only how far the table has come is new.
         lake.append(own, changed, {}, versions)
         return 0
-    run.view("stored", own.rows(days=days))
+    run.view("stored", stored)
     run.view("changed", changed)
     columns, keys = ", ".join(table.schema.names), ", ".join(table.folds)
     rows = run.query(
