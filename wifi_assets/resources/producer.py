@@ -16,8 +16,7 @@ from typing import Any, TypeVar
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicCollection
 from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic, ResourceType
 
-from wifi_assets.resources.librdkafka import ANSWER_SECONDS as _ANSWER_SECONDS
-from wifi_assets.resources.librdkafka import REMEDIES, Heard, is_embedded
+from wifi_assets.resources.librdkafka import ANSWER_SECONDS, REMEDIES, Heard, is_embedded
 
 Client = TypeVar("Client", AdminClient, Producer)
 Answer = TypeVar("Answer")
@@ -207,7 +206,7 @@ class CheckedProducer:
 
     def _reach(self, topic: str | None = None) -> ClusterMetadata:
         """What the broker says of all topics, or of one."""
-        deadline = time.monotonic() + _ANSWER_SECONDS
+        deadline = time.monotonic() + ANSWER_SECONDS
         while True:
             try:
                 return self._producer.list_topics(topic, timeout=1)
@@ -229,9 +228,9 @@ class CheckedProducer:
             BrokerAwayError: It says nothing.
         """
         try:
-            return asked.result(_ANSWER_SECONDS)
+            return asked.result(ANSWER_SECONDS)
         except TimeoutError as error:
-            cause = self.heard() or f"no word within {_ANSWER_SECONDS} s; {REMEDIES[KafkaError._TRANSPORT]}"
+            cause = self.heard() or f"no word within {ANSWER_SECONDS} s; {REMEDIES[KafkaError._TRANSPORT]}"
             raise BrokerAwayError(f"Kafka at {self.where} does not answer: {cause}") from error
 
     def _create(self, partitions: int) -> None:

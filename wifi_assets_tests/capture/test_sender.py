@@ -21,7 +21,7 @@ def test_a_broker_that_answers_nothing_in_time_is_tried_again(
     address, said = f"127.0.0.1:{kafka.port}", list[str]()
     spool = Spool(tmp_path, "late", 8)
     spool.append([Message(None, b"frame", 1000, True)], synced=False)
-    monkeypatch.setattr(producer, "_ANSWER_SECONDS", 0)
+    monkeypatch.setattr(producer, "ANSWER_SECONDS", 0)
     tried = []
 
     def connect(*arguments: Any) -> CheckedProducer:
@@ -33,7 +33,7 @@ def test_a_broker_that_answers_nothing_in_time_is_tried_again(
     assert sender.away
     sender.start()
     until(lambda: len(tried) > 2, every=0.1)
-    monkeypatch.setattr(producer, "_ANSWER_SECONDS", 10)
+    monkeypatch.setattr(producer, "ANSWER_SECONDS", 10)
     until(lambda: sender.sent, every=0.1)
     sender.finish(10)
     assert length_of(address, "late") == 1

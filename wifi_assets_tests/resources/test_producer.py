@@ -147,7 +147,7 @@ def test_a_broker_that_comes_back_gets_all_once(tmp_path: Path) -> None:
 def test_no_broker_an_unknown_name_and_a_wrong_setting_are_one_sentence(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(producer, "_ANSWER_SECONDS", 2)
+    monkeypatch.setattr(producer, "ANSWER_SECONDS", 2)
     port = free_port()
     for wrong, words in (
         (
@@ -170,7 +170,7 @@ def test_no_broker_an_unknown_name_and_a_wrong_setting_are_one_sentence(
 
 def test_a_broker_that_answers_no_request_in_time_is_away(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     _make(config, "silent")
-    monkeypatch.setattr(producer, "_ANSWER_SECONDS", 0)
+    monkeypatch.setattr(producer, "ANSWER_SECONDS", 0)
     for topic, partitions in (("silent", None), ("never-made", 1), ("nowhere", None)):
         with pytest.raises(BrokerAwayError, match=f"Kafka at {config['bootstrap.servers']} does not answer: no word"):
             CheckedProducer(config, topic, partitions)
