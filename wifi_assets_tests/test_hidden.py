@@ -30,7 +30,7 @@ from wifi_assets.lake import Lake
 from wifi_assets.resources.producer import CheckedProducer
 from wifi_assets.schemas import TABLES
 from wifi_assets.settings import Settings
-from wifi_assets_tests.assets.runs import run_job
+from wifi_assets_tests.assets.runs import failure, run_job
 from wifi_assets_tests.services import Server
 from wifi_assets_tests.support import BROKEN, FIRST_DAY, FIRST_HOUR, ask, contents, ingested, settings_of, topic_with
 
@@ -264,6 +264,21 @@ def test_a_stranger_who_becomes_known_is_clear_from_then_on(kafka: Server, tmp_p
     device.write_text(device.read_text() + f'\n{{"mac": "{source}", "name": "laptop"}}')
     _publish_probe(topic, source)
     assert ask(ingested(settings), looked_for) == [first, {"ssid": "Birkenweg"}]
+
+
+def test_the_first_drain_waits_for_the_devices_that_may_stay_clear(kafka: Server, tmp_path: Path) -> None:
+    topic, folder, source = topic_with(kafka), tmp_path / "devices", "78:67:d7:48:1e:ee"
+    settings = settings_of(topic, tmp_path / "lake", devices_path=folder, hash_ssids=True, pseudonym_key=SecretStr(KEY))
+    _publish_probe(topic, source)
+    with dg.DagsterInstance.ephemeral() as instance:
+        # Nothing of the topic is stored while nobody can say whose SSIDs these are.
+        assert str(folder) in failure(run_job(settings, "lake", instance, FIRST_DAY))
+        assert lake_of(settings).open("frames").row_count() == 0
+        folder.mkdir()
+        (folder / "ace.device.json").write_text(f'{{"mac": "{source}", "name": "laptop"}}')
+        (folder / "ace.user.json").write_text("")
+        assert run_job(settings, "lake", instance, FIRST_DAY).success
+    assert ask(lake_of(settings), "SELECT ssid FROM probes_enriched") == [{"ssid": "Birkenweg"}]
 
 
 def _publish_probe(topic: Topic, source: str) -> None:

@@ -18,7 +18,10 @@ from pathlib import Path
 from wifi_assets.demo.air import Air
 from wifi_assets.demo.pcap import radiotap
 
-START = 1_772_323_200
+#: The full hour, so that the frames' times are of today and never ahead: Kafka knows a message that is sent again by
+#: its producer only while the newest time of that one's messages is less than a day old.
+START = int(time.time()) // 3600 * 3600
+_AIR_OF = 1_772_323_200 // 3600
 HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, 127)
 _IFF_TAP_NO_PI, _SET_INTERFACE, _SET_LINK = 0x1002, 0x400454CA, 0x400454CD
 _ARPHRD_RADIOTAP = 803
@@ -33,7 +36,7 @@ def packets(number: int) -> list[bytes]:
 
 def records(number: int, rate: int) -> list[bytes]:
     """The same as pcap records, each with a time of its own to the millisecond."""
-    return list(islice(_records(rate), number))
+    return list(islice(_records(rate, START), number))
 
 
 def times(number: int, rate: int, first: int = 0) -> list[int]:
@@ -42,13 +45,13 @@ def times(number: int, rate: int, first: int = 0) -> list[int]:
 
 
 def _packets() -> Iterator[bytes]:
-    return (radiotap(frame) + frame.octets() for _, frame in Air(5, 5_000, START // 3600).arrivals())
+    return (radiotap(frame) + frame.octets() for _, frame in Air(5, 5_000, _AIR_OF).arrivals())
 
 
-def _records(rate: int) -> Iterator[bytes]:
+def _records(rate: int, start: int) -> Iterator[bytes]:
     for number, packet in enumerate(_packets()):
         second, micro = divmod(number * 1_000_000 // rate, 1_000_000)
-        yield struct.pack("<IIII", START + second, micro, len(packet), len(packet)) + packet
+        yield struct.pack("<IIII", start + second, micro, len(packet), len(packet)) + packet
 
 
 class Feeder(SpawnProcess):
@@ -70,6 +73,8 @@ class Feeder(SpawnProcess):
         context = multiprocessing.get_context("spawn")
         self._fifo, self._rate, self._first = fifo, rate, first
         self._last = None if most is None else first + most
+        # The process imports this module anew, perhaps in another hour.
+        self._start = START
         self._fed, self._reopened = context.Value("q", 0), context.Value("q", 0)
         self._enough, self._end = context.Event(), context.Event()
         self._idle = context.Event()
@@ -100,7 +105,7 @@ class Feeder(SpawnProcess):
         pipe = self._fifo.open("wb", buffering=0)
         pipe.write(HEADER)
         begun = time.monotonic()
-        for number, record in enumerate(islice(_records(self._rate), self._first, self._last)):
+        for number, record in enumerate(islice(_records(self._rate, self._start), self._first, self._last)):
             time.sleep(max(0.0, begun + number / self._rate - time.monotonic()))
             if self._enough.is_set():
                 break
