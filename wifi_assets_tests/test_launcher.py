@@ -92,7 +92,8 @@ def test_runs_are_copies_of_one_process_of_the_daemon(dagster: Dagster) -> None:
 
 def test_a_run_gives_way_as_far_as_its_job_says(dagster: Dagster) -> None:
     here = psutil.Process(dagster.daemon.pid).nice()
-    assert [worked(dagster, job)[1] - here for job in ("giving_way", "working")] == [7, 0]
+    # Nothing gives way further than 19.
+    assert [worked(dagster, job)[1] for job in ("giving_way", "working")] == [min(here + 7, 19), here]
 
 
 def test_a_run_that_is_asked_to_end_ends(dagster: Dagster) -> None:
