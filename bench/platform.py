@@ -211,7 +211,12 @@ def _process(log: Path, *command: str) -> Iterator[int]:
             yield running.pid
         finally:
             running.terminate()
-            running.wait(60)
+            try:
+                running.wait(60)
+            except subprocess.TimeoutExpired:
+                # A shell that ignores the signal hands that down; it is no reason to lose what was measured.
+                running.kill()
+                running.wait()
 
 
 def _until_it_answers(port: int) -> None:
