@@ -90,7 +90,7 @@ class Daemon:
 def main(batches: int, folder: Path) -> None:
     """Run the batches and print; exit code 1 if a run failed or a late batch costs more than ``REACH`` times."""
     print(f"{batches:,} batches of {MESSAGES} messages in {folder}; {load()}", flush=True)
-    # From midnight to one o'clock of the next night: what a batch costs grows until midnight, with the day's tables.
+    # From a midnight on: what a batch costs grows until the next one, and 3,000 are an hour more than a day.
     begin = (int(time.time()) - batches * 3600 * MESSAGES // PER_HOUR) // 86_400 * 24
     messages = (message(frame) for _, frame in Air(1, PER_HOUR, begin).arrivals())
     spent: list[float] = []

@@ -46,9 +46,9 @@ class CheckedProducer:
     Idempotent, ``acks=all``, lz4; at most 64 MiB wait in memory. Every delivery is checked: a message that
     did not arrive makes the next ``put`` or ``flush`` raise.
 
-    A broker that was restarted has forgotten each producer whose newest message has a time of more than a day ago
+    A broker forgets a producer whose newest message has a time of more than a day ago
     (``producer.id.expiration.ms``; Kafka's ``ProducerStateManager`` goes by the records' times), and then takes what
-    is sent again for new: frames of an old capture that were under way may be there twice (*seen*).
+    is sent again for new: frames of an old capture that were under way when it died may be there twice (*seen*).
 
     Attributes:
         topic: The topic's name.

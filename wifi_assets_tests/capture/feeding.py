@@ -18,8 +18,8 @@ from pathlib import Path
 from wifi_assets.demo.air import Air
 from wifi_assets.demo.pcap import radiotap
 
-#: The full hour, so that the frames' times are of today and never ahead: Kafka knows a message that is sent again by
-#: its producer only while the newest time of that one's messages is less than a day old.
+#: The last full hour, so that no frame's time is old or ahead: of old ones a broker that is restarted may take for new
+#: what is sent again (``CheckedProducer``).
 START = int(time.time()) // 3600 * 3600
 _AIR_OF = 1_772_323_200 // 3600
 HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, 127)
